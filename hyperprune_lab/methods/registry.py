@@ -1,0 +1,55 @@
+"""The methods by name: our own, and those that other packages offer.
+
+Knows nothing about what a method does; imports one only when it is asked for.
+
+Another package adds methods by an entry point in the group ``hyperprune_lab.methods``, whose name is the
+method's name and whose object is the class.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib import import_module
+from importlib.metadata import EntryPoint, entry_points
+from typing import cast
+
+from hyperprune_lab.errors import UserError
+from hyperprune_lab.methods.base import LayerwiseMethod
+
+ENTRY_POINT_GROUP = "hyperprune_lab.methods"
+
+METHODS: dict[str, str] = {
+    "magnitude": "hyperprune_lab.methods.magnitude:Magnitude",
+    "wanda": "hyperprune_lab.methods.wanda:Wanda",
+    "sparsegpt": "hyperprune_lab.methods.sparsegpt:SparseGPT",
+    "descent": "hyperprune_lab.methods.coordinate_descent:CoordinateDescent",
+    "alps": "hyperprune_lab.methods.alps:ALPS",
+}
+"""Where each method of this package lives, in the order in which tables list them."""
+
+
+def method_names() -> list[str]:
+    """All known names: our own first, then those of other packages, sorted."""
+    return [*METHODS, *sorted(set(_foreign()) - set(METHODS))]
+
+
+def method(name: str) -> Callable[[], LayerwiseMethod]:
+    """The class of a method; calling it without arguments gives the method with its defaults.
+
+    Raises:
+        UserError: there is no such method, or the package that offers it does not import.
+    """
+    if name in METHODS:
+        module, _, attribute = METHODS[name].partition(":")
+        return cast(Callable[[], LayerwiseMethod], getattr(import_module(module), attribute))
+    point = _foreign().get(name)
+    if point is None:
+        raise UserError(f"There is no method {name!r}. Known methods: {', '.join(method_names())}.")
+    try:
+        return cast(Callable[[], LayerwiseMethod], point.load())
+    except Exception as error:  # whatever a foreign package does wrong on import is told by its name
+        raise UserError(f"Method {name!r} is offered as {point.value} but does not load: {error}") from error
+
+
+def _foreign() -> dict[str, EntryPoint]:
+    return {point.name: point for point in entry_points(group=ENTRY_POINT_GROUP)}
