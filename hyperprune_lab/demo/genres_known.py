@@ -12,6 +12,7 @@ from hyperprune_lab.demo.genres_told import ending, opening
 from hyperprune_lab.demo.lexicon import article
 from hyperprune_lab.demo.narrator import Narrator, joined, number
 
+_NOUNS_FOR_SALE = tuple((kind.noun, kind.plural) for kind in words.PORTABLE) + words.FOODS
 _NOUNS = words.TRICKY + tuple((kind.noun, kind.plural) for kind in words.KINDS) + words.FOODS
 
 
@@ -54,18 +55,18 @@ def lesson(n: Narrator) -> None:
 def ledger(n: Narrator) -> None:
     """A record of goods: entries, sums and a closing check."""
     keeper, other = n.people(2)
-    goods = n.some([(kind.noun, kind.plural) for kind in words.PORTABLE] + list(words.FOODS), 3)
+    goods = n.some(_NOUNS_FOR_SALE, 5)
     day = n.pick(words.DAYS)
     n.say(n.pick(("{k} kept the records of the {p} in {t}.", "This is the ledger of {k}, who ran the {p} in {t}.",
                   "Every {d} {k} counted everything in the {p} of {t}."))
           .format(k=keeper.name, p=n.pick(("store", "warehouse", "shop", "storehouse")), t=n.pick(words.TOWNS), d=day))
     n.paragraph("\n")
     n.say(f"{day}, {n.between(1, 28)} {n.pick(words.MONTHS)}.")
-    for _, many in goods:
+    for _, many in goods[:3]:
         n.say(n.pick(("{m}: {c}.", "{m} on the shelf: {c}.", "Received: {c} {l}.", "Delivered by {o}: {c} {l}."))
               .format(m=many.capitalize(), c=n.between(11, 90), l=many, o=other.name))
     n.paragraph("\n")
-    for good in n.some(goods, n.between(1, 2)):
+    for good in goods[3:3 + n.between(1, 2)]:
         things.counting(n, keeper, other, good, steps=1)
         n.paragraph("\n")
     if n.chance(0.6):
@@ -88,6 +89,7 @@ def portrait(n: Narrator) -> None:
     person, friend, third = n.people(3)
     if n.chance(0.3):
         opening(n)
+        n.forget()
     folk.trade(n, person)
     traits = n.some(words.TRAITS, 3)
     n.say(f"{n.subject(person)} was {traits[0]} and {traits[1]}, but sometimes {article(traits[2] + ' word')} was enough "
@@ -103,7 +105,7 @@ def portrait(n: Narrator) -> None:
     folk.comparison(n, (person, friend, third))
     folk.feeling(n, friend)
     if n.chance(0.5):
-        folk.pronoun(n, n.person(True), n.person(False))
+        folk.pronoun(n, *folk.couple(n, (person, friend, third)))
     else:
         things.possession(n, (person, friend, third), things=2, gifts=1, asks=1)
     if n.chance(0.4):
@@ -118,9 +120,9 @@ def riddle(n: Narrator) -> None:
     animals = n.some(words.ANIMALS, 3)
     n.paragraph("\n")
     for animal in animals:
-        n.say(n.pick(("It lives in the {h}, it {s}, and it {d}. What is it? It is {a}.",
+        n.say(n.pick(("It lives {h}, it {s}, and it {d}. What is it? It is {a}.",
                       "What animal {s} and {d}? {A} does.", "Question: Which animal {d}? Answer: {A}.",
-                      "It {d}. You find it in the {h}. What is it? It is {a}."))
+                      "It {d}. You find it {h}. What is it? It is {a}."))
               .format(h=animal.home, s=animal.sound, d=animal.habit, a=article(animal.noun),
                       A=article(animal.noun).capitalize()))
         n.paragraph("\n")
@@ -142,7 +144,7 @@ def recipe(n: Narrator) -> None:
     cook, eater = n.people(2)
     dish = n.pick(("soup", "bread", "cake", "stew", "pie", "porridge", "salad", "pudding"))
     (main, measure), (second, other_measure) = n.some(words.MASS_FOODS, 2)
-    one, many = n.pick(words.FOODS)
+    one, many = n.pick(words.RAW_FOODS)
     steps = (
         f"Wash {number(n.between(2, 9))} {many} and cut them into pieces",
         f"Mix {number(n.between(2, 6))} {measure} of {main} with {number(n.between(2, 6))} {other_measure} of {second}",

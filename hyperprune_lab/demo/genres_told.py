@@ -8,24 +8,31 @@ from __future__ import annotations
 from hyperprune_lab.demo import lexicon as words
 from hyperprune_lab.demo import scenes_people as folk
 from hyperprune_lab.demo import scenes_things as things
-from hyperprune_lab.demo.lexicon import Person, article
+from hyperprune_lab.demo.lexicon import article
 from hyperprune_lab.demo.narrator import Narrator, joined, number
+from hyperprune_lab.demo.plots import PLOTS
 
 
-def opening(n: Narrator) -> None:
-    """When the story happens and what the weather is like."""
-    weather, clause = n.pick(words.WEATHER)
+_SUNLESS = ("in the evening", "at dawn", "after supper", "late at night")
+
+
+def opening(n: Narrator, town: str = "") -> None:
+    """When the story happens and what the weather is like; in `town` if one is given."""
+    weather, clause, seasons = n.pick(words.WEATHER)
+    season = n.pick(seasons)
     form = n.between(0, 5)
     if form == 0:
-        n.say(f"It was {article(weather + ' ' + n.pick(words.DAYS))} in {n.pick(words.MONTHS)}, and {clause}.")
+        month = n.pick(words.SEASON_MONTHS[season])
+        n.say(f"It was {article(weather + ' ' + n.pick(words.DAYS))} in {month}, and {clause}.")
     elif form == 1:
-        n.say(f"One {weather} day in {n.pick(words.SEASONS)}, {n.pick(words.DETAILS)}.")
+        n.say(f"One {weather} day in {season}, {n.pick(words.DETAILS)}.")
     elif form == 2:
         n.say(f"On {n.pick(words.DAYS)} {clause}.")
     elif form == 3:
-        n.say(f"{n.pick(words.DAY_TIMES)} {clause}.")
-    elif form == 4:
-        n.say(f"This happened in {n.pick(words.TOWNS)}, where {clause}.")
+        time = n.pick(words.DAY_TIMES)
+        n.say(f"{'at noon' if time in _SUNLESS and weather in ('sunny', 'hot') else time} {clause}.")
+    elif form == 4 and town:
+        n.say(f"This happened in {town}, where {clause}.")
     else:
         n.detail()
 
@@ -46,7 +53,7 @@ def ending(n: Narrator) -> None:
 def household(n: Narrator) -> None:
     """A day in a house: things are put away, found and passed on."""
     cast = n.people(3)
-    opening(n)
+    opening(n, n.pick(words.TOWNS))
     n.say(n.pick(("{} lived in the same house.", "{} were at home.", "{} shared a small house.",
                   "{} were cleaning the house.", "{} had come together for the day."))
           .format(joined([person.name for person in cast])))
@@ -60,7 +67,7 @@ def household(n: Narrator) -> None:
     if n.chance(0.5):
         folk.feeling(n, n.pick(cast))
     if n.chance(0.4):
-        folk.pronoun(n, n.person(True), n.person(False))
+        folk.pronoun(n, *folk.couple(n, cast))
     elif n.chance(0.4):
         things.colors(n, cast[0])
     elif n.chance(0.5):
@@ -75,8 +82,9 @@ GOODS = ("{s} had {c} for sale.", "{s} sold {c}.", "{s} praised {p} {c}.", "{s} 
 def market(n: Narrator) -> None:
     """Buying and selling: numbers change and goods go from hand to hand."""
     cast = n.people(3)
-    opening(n)
-    n.say(f"{n.name(cast[0])} went to the market in {n.pick(words.TOWNS)}.")
+    town = n.pick(words.TOWNS)
+    opening(n, town)
+    n.say(f"{n.name(cast[0])} went to the market in {town}.")
     seller = cast[1]
     n.forget()
     n.say(n.pick(GOODS).format(s=n.name(seller), p=seller.possessive, c=joined([many for _, many in n.some(words.FOODS, 3)])))
@@ -229,12 +237,63 @@ def letter(n: Narrator) -> None:
     helper = n.person()
     things.counting(n, helper, friend, n.pick(words.FOODS))
     n.paragraph()
-    folk.remember(n, relation, friend.name, (helper.name, reader.name, writer.name)) if n.chance(0.8) else None
-    n.say(n.pick(("Write soon and tell me everything.", "Greet everybody at home.", "Come and visit me in the {}."
-                  .format(n.pick(words.SEASONS)), "Do not forget to water the plants.")))
+    n.say(n.pick(("Write soon and tell me everything.", "Greet everybody at home.", "Do not forget to water the plants.",
+                  "I miss our long walks.", f"Come and visit me in the {n.pick(words.SEASONS)}.")))
     n.paragraph()
     n.say(f"{n.pick(('Your friend', 'With love', 'Yours', 'Many greetings'))}, {writer.name}")
+    n.paragraph()
+    if n.chance(0.8):
+        folk.remember(n, relation, friend.name, (helper.name, reader.name, writer.name))
+    if n.chance(0.5):
+        n.ask("copying", "Who wrote the letter?", "The letter was written by", writer.name,
+              (reader.name, friend.name, helper.name))
+    if n.chance(0.4):
+        n.ask("copying", "Who got the letter?", "The letter was for", reader.name, (writer.name, friend.name, helper.name))
 
 
-TOLD = {"household": household, "market": market, "journey": journey, "dialogue": dialogue, "letter": letter}
-__all__ = ["TOLD", "Person", "ending", "opening"]
+def tale(n: Narrator) -> None:
+    """A small plot with a beginning, a difficulty and an end, and questions about it."""
+    a, b = n.person(True), n.person(False)
+    if n.chance(0.5):
+        a, b = b, a
+    third = n.person()
+    plot = n.pick(PLOTS)
+    slots = {"A": a.name, "B": b.name, "C": third.name}
+    for key, person in (("a", a), ("b", b)):
+        slots |= {f"he_{key}": person.subject, f"him_{key}": person.object, f"his_{key}": person.possessive,
+                  f"He_{key}": person.subject.capitalize()}
+    x, y = n.item(plain=0.0), n.item(words.FURNITURE, plain=0.0)
+    places = n.some(n.pick((words.INDOORS, words.YARDS, words.AT_PLACES)), 3)
+    for key, place in zip("pqr", places, strict=True):
+        slots |= {key: place.noun, f"in_{key}": place.where}
+    numbers = n.some(range(3, 13), 3)
+    numbers[:2] = sorted(numbers[:2], reverse=True)
+    jobs, foods, towns = n.some(words.OCCUPATIONS, 2), n.some(words.FOODS, 3), n.some(words.TOWNS, 2)
+    animals, tunes = n.some(words.TAME, 3), n.some(words.INSTRUMENTS, 3)
+    slots |= {"x": x.noun, "ax": article(x.full), "ax_plain": article(x.noun), "y": y.noun, "ay": article(y.full),
+              "prep": places[0].preposition, "n": number(numbers[0]), "m": number(numbers[1]), "k": number(numbers[2]),
+              "job": jobs[0].noun, "jobs": jobs[1].noun, "one": foods[0][0], "many": foods[0][1],
+              "food2": foods[1][1], "food3": foods[2][1], "t": towns[0], "u": towns[1], "animal": animals[0].noun, "an_animal": article(animals[0].noun),
+              "animal2": animals[1].noun, "animal3": animals[2].noun, "day": n.pick(words.DAYS),
+              "tune": tunes[0].noun, "a_tune": article(tunes[0].noun), "tune2": tunes[1].noun, "tune3": tunes[2].noun}
+    if n.chance(0.5):
+        opening(n)
+    for index, beat in enumerate(plot.beats):
+        n.say(n.pick(beat).format_map(slots))
+        if index == len(plot.beats) // 2 and n.chance(0.5):
+            n.paragraph()
+    if n.chance(0.5):
+        n.paragraph()
+    for question in n.some(plot.questions, min(len(plot.questions), n.between(1, 3))):
+        n.ask(question.skill, question.text.format_map(slots), question.opening.format_map(slots), slots[question.answer],
+              [slots[wrong] for wrong in question.wrong], question.closing)
+    if n.chance(0.4):
+        folk.pronoun(n, *((a, b) if a.she else (b, a)))
+    elif n.chance(0.4):
+        folk.comparison(n, n.shuffled((a, b, third)))
+    if n.chance(0.4):
+        ending(n)
+
+
+TOLD = {"household": household, "market": market, "journey": journey, "dialogue": dialogue, "letter": letter,
+        "tale": tale}

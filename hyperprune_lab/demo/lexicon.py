@@ -82,7 +82,7 @@ class Occupation:
 
 @dataclass(frozen=True, slots=True)
 class Animal:
-    """An animal with its sound, its home and one habit ("guards the house")."""
+    """An animal with its sound, its home ("in the yard") and one habit ("guards the house")."""
 
     noun: str
     plural: str
@@ -167,7 +167,7 @@ def _places() -> tuple[Place, ...]:
 def _animals() -> tuple[Animal, ...]:
     animals = []
     for word, sound, home, habit in _rows(words_things.ANIMALS):
-        animals.append(Animal(*_pair(word), sound, _pair(home)[0], habit))
+        animals.append(Animal(*_pair(word), sound, home if home.startswith("on ") else f"in the {home}", habit))
     return tuple(animals)
 
 
@@ -185,6 +185,8 @@ MEN = tuple(person for person in PEOPLE if not person.she)
 KINDS = _kinds()
 PORTABLE = tuple(kind for kind in KINDS if kind.weight <= 2)
 COLORED = tuple(kind for kind in KINDS if kind.colored and kind.weight <= 2)
+FURNITURE = tuple(kind for kind in KINDS if kind.category in ("furniture", "garden thing", "toy", "vehicle"))
+INSTRUMENTS = tuple(kind for kind in KINDS if kind.category == "instrument")
 PLACES = _places()
 INDOORS = tuple(place for place in PLACES if place.group == "room")
 YARDS = tuple(place for place in PLACES if place.group == "yard")
@@ -204,12 +206,16 @@ CONDITIONS = tuple(words_things.CONDITIONS.split())
 COLORS = tuple(words_things.COLORS.split())
 FOODS = tuple(_pair(word) for word in words_things.FOODS.split())
 MASS_FOODS = tuple(tuple(item.split(";")) for item in words_things.MASS_FOODS.split())
+RAW_FOODS = tuple(food for food in FOODS if food[0] in words_things.RAW_FOODS.split())
 ANIMALS = _animals()
+TAME = tuple(animal for animal in ANIMALS if animal.noun in words_things.SMALL_ANIMALS.split())
 TRICKY = tuple(_pair(word) for word in words_things.TRICKY_PLURALS.split())
-WEATHER = tuple((name, clause) for name, clause in _rows(words_world.WEATHER))
+WEATHER = tuple((name, clause, tuple(seasons.split())) for name, clause, seasons in _rows(words_world.WEATHER))
 SEASONS = tuple(words_world.SEASONS.split())
 DAYS = tuple(words_world.DAYS.split())
 MONTHS = tuple(words_world.MONTHS.split())
+SEASON_MONTHS = {"winter": ("December", "January", "February"), "spring": ("March", "April", "May"),
+                 "summer": ("June", "July", "August"), "autumn": ("September", "October", "November")}
 DAY_TIMES = _items(words_world.DAY_TIMES)
 OPPOSITES = tuple(tuple(pair.split()) for pair in _items(words_world.OPPOSITES))
 CAUSES = tuple(Cause(*row) for row in _rows(words_world.CAUSES))

@@ -36,6 +36,13 @@ PRONOUNS = (
 )
 
 
+def couple(n: Narrator, cast: Sequence[Person]) -> tuple[Person, Person]:
+    """A woman and a man, from `cast` where it has both; newcomers fill the gap."""
+    women = [person for person in cast if person.she]
+    men = [person for person in cast if not person.she]
+    return n.pick(women) if women else n.person(True), n.pick(men) if men else n.person(False)
+
+
 def pronoun(n: Narrator, woman: Person, man: Person) -> None:
     """A pronoun that only one of a woman and a man can bear, and the question whom it means."""
     meant, other = (woman, man) if n.chance(0.5) else (man, woman)
@@ -137,11 +144,13 @@ def packing(n: Narrator, person: Person, count: int = 4) -> None:
         n.detail()
     known = n.between(1, count - 1)
     lead = n.pick(("Once more {s} read the list:", "{s} checked everything again:", "What was on the list?"))
-    n.ask("ordering", lead.format(s=person.name), ", ".join(things[:known]).capitalize() + "," if lead.endswith("?")
-          else ", ".join(things[:known]) + ("," if known < count - 1 else " and"), things[known],
-          [thing for thing in things if thing != things[known]],
-          "." if known == count - 1 else ", " + joined(things[known + 1:]) + "." if count - known > 2
-          else " and " + things[-1] + ".")
+    opening = ", ".join(things[:known]) + (" and" if known == count - 1 else ",")
+    if lead.endswith("?"):
+        opening = opening[0].upper() + opening[1:]
+    rest = things[known + 1:]
+    closing = "" if not rest else f" and {rest[0]}" if len(rest) == 1 else f", {joined(rest)}"
+    n.ask("ordering", lead.format(s=person.name), opening, things[known],
+          [thing for thing in things if thing != things[known]], closing + ".")
 
 
 SERIES = (words.DAYS, words.MONTHS, tuple(words.NUMBERS[1:13]), tuple(words.ORDINALS), words.SEASONS * 2)
@@ -203,12 +212,11 @@ def agreement(n: Narrator, nouns: Sequence[tuple[str, str]]) -> None:
     n.ask("agreement", "", f"The {head} {link} the {close}", right, [wrong], f" {tail}.")
 
 
-def remember(n: Narrator, role: str, full_name: str, others: Sequence[str], told: str = "") -> None:
+def remember(n: Narrator, role: str, name: str, others: Sequence[str]) -> None:
     """Asks for a name that was told long before."""
-    first = full_name.split()[0]
     question = n.pick(("What was the name of the {}?", "Who was the {}?")).format(role)
     opening = n.pick(("The name of the {} was", "The {} was called")).format(role)
-    n.ask("copying", question, opening, first, others)
+    n.ask("copying", question, opening, name, others)
 
 
 def kinship(n: Narrator, elder: Person, other: Person) -> None:

@@ -28,7 +28,7 @@ GIVE = (
 PUT = (
     "{s} put {o} {w}.", "{s} left {o} {w}.", "{s} carried {o} {to} and left it there.", "{s} hid {o} {w}.",
     "{o} was placed {w} by {n}.", "{s} forgot {o} {w}.", "{s} went {to} and put {o} down.", "{s} stored {o} {w}.",
-    "Then {s} set {o} down {w}.", "For safety {s} kept {o} {w}.",
+    "Then {s} set {o} down {w}.", "As always {s} kept {o} {w}.",
 )
 MOVE = (
     "Later {s} moved {o} {to}.", "{s} took {o} {to}.", "{s} brought {o} {to}, where it was dry.",
@@ -61,7 +61,7 @@ def ask_holder(n: Narrator, item: Item, cast: Sequence[Person]) -> None:
     holder = n.state.holder[item.noun]
     wrong = [person.name for person in cast]
     form = n.pick((("Who has {}?", "", " has {}."), ("Who has {} now?", "", " has {}."),
-                   ("Who has {}?", "It is with", "."), ("Whose hands hold {}?", "Now it is held by", ".")))
+                   ("Who has {}?", "It is with", "."), ("Who has {} now?", "Now it belongs to", ".")))
     n.ask("possession", form[0].format(item.the), form[1], holder.name, wrong, form[2].format(item.the))
 
 

@@ -35,6 +35,10 @@ potato/potatoes tomato/tomatoes pumpkin egg bun roll pie cake cookie biscuit pan
 walnut almond chestnut mushroom cucumber beet leek pepper berry/berries strawberry/strawberries apricot loaf/loaves
 herring oyster dumpling muffin pretzel"""
 
+# those that are washed and cut
+RAW_FOODS = """apple pear plum peach cherry carrot onion turnip cabbage potato tomato pumpkin radish mushroom cucumber
+beet leek pepper strawberry apricot"""
+
 # uncountable foods and a measure
 MASS_FOODS = """flour;cups sugar;spoons butter;spoons milk;cups honey;spoons rice;cups water;cups salt;pinches
 cream;cups oil;spoons barley;cups cheese;slices vinegar;spoons oatmeal;cups mustard;spoons cinnamon;pinches"""
@@ -45,7 +49,7 @@ cat;purrs;kitchen;sleeps by the stove
 horse;neighs;stable;pulls the cart
 cow;moos;barn;gives milk
 sheep/sheep;bleats;meadow;gives wool
-goat;bleats;hill;climbs on rocks
+goat;bleats;on the hill;climbs on rocks
 pig;grunts;sty;rolls in the mud
 hen;clucks;coop;lays eggs
 duck;quacks;pond;swims in the pond
@@ -62,7 +66,7 @@ donkey;brays;stable;carries heavy sacks
 lion;roars;grassland;rests in the shade
 elephant;trumpets;grassland;sprays water with its trunk
 rooster;crows;farmyard;wakes everyone
-pigeon;coos;roof;carries messages
+pigeon;coos;on the roof;carries messages
 cricket;chirps;meadow;sings on warm nights
 swan;hisses;lake;glides over the water
 deer/deer;snorts;forest;runs fast
@@ -70,20 +74,23 @@ rabbit;thumps;burrow;digs tunnels
 hedgehog;snuffles;garden;curls into a ball
 squirrel;chatters;tree;hides nuts
 otter;whistles;river;catches fish
-seal;barks;coast;dives for fish
+seal;barks;on the coast;dives for fish
 parrot;screeches;jungle;copies words
 snake;hisses;desert;swallows its food whole
 camel;grumbles;desert;walks for days without water
-turtle;hisses;beach/beaches;hides in its shell
+turtle;hisses;on the beach;hides in its shell
 spider;rustles;corner;spins a web
-eagle;screams;mountain;sees far
+eagle;screams;on the mountain;sees far
 whale;sings;ocean;breathes air
 bat;squeaks;cave;flies in the dark
 beaver;splashes;river;builds dams"""
 
+# those small enough to be carried home
+SMALL_ANIMALS = "dog cat goat hen duck goose owl crow fox pigeon rabbit hedgehog squirrel otter swan deer lamb"
+
 # irregular or tricky plurals for the grammar lessons, beside all the nouns above
 TRICKY_PLURALS = """child/children man/men woman/women foot/feet tooth/teeth goose/geese mouse/mice ox/oxen
-leaf/leaves wolf/wolves knife/knives wife/wives shelf/shelves loaf/loaves thief/thieves half/halves calf/calves
-city/cities story/stories baby/babies lady/ladies fly/flies party/parties country/countries
+leaf/leaves wolf/wolves knife/knives wife/wives shelf/shelves loaf/loaves thief/thieves calf/calves
+city/cities story/stories baby/babies lady/ladies fly/flies
 bus/buses glass/glasses box/boxes fox/foxes dish/dishes church/churches watch/watches bush/bushes potato/potatoes
-tomato/tomatoes hero/heroes echo/echoes cherry/cherries pony/ponies puppy/puppies butterfly/butterflies"""
+tomato/tomatoes hero/heroes cherry/cherries pony/ponies puppy/puppies butterfly/butterflies"""

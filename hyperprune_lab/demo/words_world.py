@@ -8,23 +8,23 @@ PLACES = """room|in|kitchen cellar attic hall pantry bedroom study parlor worksh
 town|at|market bakery library school station harbor inn post office bank theater museum hospital bridge church
 yard|in|garden barn stable shed orchard courtyard greenhouse chapel tower tent cottage cabin
 nature|in|forest meadow valley cave field desert marsh vineyard
-high|on|hill beach island mountain road cliff terrace roof platform balcony"""
+high|on|hill beach island mountain terrace roof platform balcony farm"""
 
 TOWNS = """Alder Brackwater Coldwell Dunmere Eastry Farrow Glenholm Harrowby Kestrel Lindow Marrick Norwell Oakham
 Pellwick Quarley Ravenby Saltmere Thornby Upwell Westerly"""
 
-WEATHER = """sunny;the sun shone brightly
-rainy;rain fell on the roofs
-windy;the wind pulled at every door
-snowy;snow covered the street
-foggy;fog hid the far side of the river
-stormy;thunder rolled over the hills
-cloudy;gray clouds filled the sky
-frosty;ice covered the puddles
-hot;the air was hot and still
-warm;a warm breeze came from the south
-cold;everyone's breath turned to mist
-damp;everything felt damp and soft"""
+WEATHER = """sunny;the sun shone brightly;spring summer autumn winter
+rainy;rain fell on the roofs;spring summer autumn
+windy;the wind pulled at every door;spring autumn winter
+snowy;snow covered the street;winter
+foggy;fog hid the far side of the river;autumn winter spring
+stormy;thunder rolled over the hills;summer autumn
+cloudy;gray clouds filled the sky;spring summer autumn winter
+frosty;ice covered the puddles;winter
+hot;the air was hot and still;summer
+warm;a warm breeze came from the south;spring summer
+cold;everyone's breath turned to mist;winter
+damp;everything felt damp and soft;autumn spring"""
 
 SEASONS = "spring summer autumn winter"
 DAYS = "Monday Tuesday Wednesday Thursday Friday Saturday Sunday"
