@@ -3,8 +3,8 @@
 Knows nothing about masks or methods: two weight matrices and the Gram matrix of their input are all it reads.
 
 With ``H = E[x x^T]`` and ``D = W - W_pruned`` the relative error is ``tr(D H D^T) / tr(W H W^T)``, which
-equals ``||D X||_F^2 / ||W X||_F^2`` on the tokens that H was gathered from. All three functions split the same
-product ``(D H) * D``: by rows for the outputs, by columns for the inputs, whole for the error.
+equals ``||D X||_F^2 / ||W X||_F^2`` on the tokens that H was gathered from. All three functions split one and
+the same product ``(D H) * D``: by rows for the outputs, by columns for the inputs, whole for the error.
 """
 
 from __future__ import annotations

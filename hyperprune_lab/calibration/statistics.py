@@ -129,8 +129,9 @@ class InputStatistics:
 class StatisticsAccumulator:
     """Gathers `InputStatistics` from batches of any floating dtype; sums are kept in fp32 on ``device``.
 
-    Mean and variance follow Chan, Golub and LeVeque's update of centered sums, so that a channel with a large
-    constant part does not lose its variance to cancellation. ``name`` says in error messages which input is meant.
+    Mean and variance follow Chan, Golub and LeVeque's update of centered sums, so that a channel with a
+    large constant part does not lose its variance to cancellation. ``name`` says in error messages which
+    input it is.
     """
 
     def __init__(self, in_features: int, device: torch.device | str = "cpu", name: str = "input") -> None:
@@ -144,7 +145,7 @@ class StatisticsAccumulator:
     def add(self, x: Float[Tensor, "*tokens in"]) -> None:
         """Count every vector along the last axis as one token.
 
-        Raises UserError, naming the input, where a value is NaN, infinite, or too large to be squared in fp32,
+        Raises UserError, naming the input, where a value is NaN, infinite, or too large to square in fp32,
         and where the width is not the expected one.
         """
         in_features = len(self._mean)
@@ -160,10 +161,10 @@ class StatisticsAccumulator:
         squares = chunk.square().sum(dim=0)
         if not torch.isfinite(squares).all():
             finite = bool(torch.isfinite(chunk).all())
+            what = "values too large to square in fp32" if finite else "NaN or infinite values"
             raise UserError(
-                f"{self.name}: {'values too large to square in fp32' if finite else 'NaN or infinite values'} "
-                "among the calibration activations. Check the model's weights, or load it with dtype bfloat16 "
-                "or float32 instead of float16."
+                f"{self.name}: {what} among the calibration activations. Check the model's weights, or load "
+                "it with dtype bfloat16 or float32 instead of float16."
             )
         tokens = self.tokens + len(chunk)
         shift = mean - self._mean
