@@ -1,41 +1,14 @@
-"""Small plots: beats with several wordings each, and the questions that each plot answers.
+"""Small plots: finding, building, quarreling, learning, and what came of it.
 
-Slots: {A} and {B} are a woman and a man (either way round, so pronouns are clear), {C} is a third person; {he_a},
-{him_a}, {his_a} are the pronouns of A (capitalized {He_a}); {x}, {y} are things, {ax}, {ay} the same with article and
-adjectives; {p}, {q}, {r} are places of one kind ("cellar"), {in_p} is "in the cellar"; {t}, {u} are towns; {job} and
-{jobs} are two occupations; {many} and {one} are a food; {n}, {m} are numbers. Knows nothing of who fills the slots.
+Knows nothing of who fills the slots; `plots_form` describes them.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from hyperprune_lab.demo.plots_form import Plot, Question, who
+from hyperprune_lab.demo.plots_more import MORE_PLOTS
 
-
-@dataclass(frozen=True, slots=True)
-class Question:
-    """A question about a plot; `answer` and `wrong` name slots."""
-
-    skill: str
-    text: str
-    opening: str
-    answer: str
-    wrong: tuple[str, ...]
-    closing: str = "."
-
-
-@dataclass(frozen=True, slots=True)
-class Plot:
-    """Beats in order, each with its wordings, and the questions that may follow."""
-
-    beats: tuple[tuple[str, ...], ...]
-    questions: tuple[Question, ...]
-
-
-def _who(text: str, answer: str, wrong: tuple[str, ...], skill: str = "reading") -> Question:
-    return Question(skill, text, "", answer, wrong)
-
-
-PLOTS = (
+_FIRST = (
     Plot((
         ("One morning {A} could not find {his_a} {x}.", "{A} was looking for {his_a} {x} again.", "The {x} of {A} had disappeared."),
         ("{He_a} searched {in_p}, but it was not there.", "First {he_a} looked {in_p} and found only dust."),
@@ -46,8 +19,8 @@ PLOTS = (
         ("So {A} went there, and under an old newspaper lay the {x}.", "And really, the {x} was there, exactly where {he_a} had put it."),
         ("{A} was embarrassed, but very relieved.", "From that day {he_a} tied a ribbon to it.", '"I would lose my own nose," sighed {A}.'),
     ), (Question("location", "Where was the {x}?", "The {x} was {prep} the", "r", ("p", "q")),
-        _who("Who remembered where it was?", "B", ("A", "C")),
-        _who("Who had lost the {x}?", "A", ("B", "C")))),
+        who("Who remembered where it was?", "B", ("A", "C")),
+        who("Who had lost the {x}?", "A", ("B", "C")))),
     Plot((
         ("{A} wanted to build {ay} before the winter.", "For a whole week {A} had been working on {ay}.", "{A} had promised to finish {ay} for the fair."),
         ("But the only {x} in the workshop was broken.", "But {his_a} best {x} snapped in two.", "Unfortunately {he_a} had no {x}."),
@@ -55,7 +28,7 @@ PLOTS = (
         ("The work was hard, and twice {A} nearly gave up.", "It took three evenings and a great deal of patience.", "{A} measured, sawed, glued and polished until midnight."),
         ("When it was done, the whole street came to look.", "On the last evening {he_a} painted it and let it dry.", "Even the old {job} praised the careful work."),
         ("{A} returned the {x} and brought {B} a basket of {many}.", "{A} thanked {B} with a bag of {many} and gave the {x} back."),
-    ), (_who("Who had lent the {x}?", "B", ("A",)), _who("Who did the work?", "A", ("B",)),
+    ), (who("Who had lent the {x}?", "B", ("A",)), who("Who did the work?", "A", ("B",)),
         Question("reading", "What did {B} get as thanks?", "{B} got a lot of", "many", ("food2", "food3")))),
     Plot((
         ("A storm came over {t} in the middle of the night.", "The wind rose in the evening, and by midnight it was howling.", "Nobody in {t} slept that night, because the storm was so loud."),
@@ -65,7 +38,7 @@ PLOTS = (
         ("Toward morning the rain stopped.", "At dawn the clouds broke apart.", "After some hours the storm grew tired and wandered off."),
         ("The garden was a swamp, and the fence lay flat.", "Half of the chimney had fallen, yet nobody was hurt.", "Two apple trees were gone, but the roof had held."),
         ('"We were lucky," said {A}.', "Then everyone swept, hammered and drank hot tea.", "All the neighbors helped each other, and by noon the damage was repaired."),
-    ), (_who("Who went outside in the storm?", "A", ("B", "C")), _who("Who stayed inside?", "B", ("A", "C")))),
+    ), (who("Who went outside in the storm?", "A", ("B", "C")), who("Who stayed inside?", "B", ("A", "C")))),
     Plot((
         ("{A} found {ax} {in_p}.", "While cleaning {in_p}, {A} discovered {ax}.", "Under a loose board {A} found {ax}, wrapped in cloth."),
         ('"Whose is it?" {he_a} wondered.', "There was no name on it, and it smelled of smoke and lavender.", "It looked valuable, and {he_a} did not want to keep what belonged to another."),
@@ -74,8 +47,8 @@ PLOTS = (
         ("When {B} saw the {x}, {his_b} eyes filled with tears.", "{B} recognized the {x} at once.", "{B} held the {x} for a long time without a word."),
         ('"It was a present from my grandfather," {he_b} said. "I had given up hope."', "It had belonged to {his_b} family for a hundred years.", '"I lost it in the spring," {he_b} explained, "and I never thought that I would see it again."'),
         ("{B} invited {A} to supper, and they became friends.", "{A} went home with empty hands and a light heart."),
-    ), (_who("Who had found the {x}?", "A", ("B", "C")), _who("Who was the owner of the {x}?", "B", ("A", "C")),
-        Question("possession", "Who has the {x} now?", "Now it belongs to", "B", ("A", "C")))),
+    ), (who("Who had found the {x}?", "A", ("B", "C")), who("Who was the owner of the {x}?", "B", ("A", "C")),
+        Question("possession", "Who has the {x} now?", "Now it belongs to", "B", ("A", "C"))), owner="B"),
     Plot((
         ("{A} and {B} made a bet.", "{A} and {B} could not agree, so they made a bet.", '"I bet that you cannot do it," said {A} to {B}.'),
         ("Whoever reached {t} first would get {ax}.", "The one who carried {n} sacks to the mill would win {ax}.", "The winner would receive {ax}, and the loser would wash the dishes for a month."),
@@ -84,8 +57,8 @@ PLOTS = (
         ("{B} simply kept going, step by step.", "{B} did not hurry, but {he_b} never stopped.", "Meanwhile {B} walked calmly past, whistling."),
         ("In the evening {B} stood at the goal and waited.", "So {B} won, and nobody was more surprised than {A}.", "When {A} arrived, {B} had already won."),
         ('"A bet is a bet," said {A} and handed over the {x}.', "{A} paid the debt without complaining: the {x} went to {B}."),
-    ), (_who("Who won the bet?", "B", ("A",)), _who("Who lost the bet?", "A", ("B",)),
-        Question("possession", "Who has the {x} now?", "Now it belongs to", "B", ("A",)))),
+    ), (who("Who won the bet?", "B", ("A",)), who("Who lost the bet?", "A", ("B",)),
+        Question("possession", "Who has the {x} now?", "Now it belongs to", "B", ("A",))), owner="B"),
     Plot((
         ("{A} heard a faint noise {in_p}.", "Something was crying {in_p}, and {A} went to look."),
         ("There sat a young {animal}, wet and shivering.", "A small {animal} had caught its leg in a piece of wire.", "Behind a pile of wood lay a thin {animal} that could hardly stand."),
@@ -93,7 +66,7 @@ PLOTS = (
         ("{B} cleaned the wound and prepared a bed of straw.", "{B} warmed some milk and fed it with a spoon.", "{B} knew a lot about animals and soon found what was wrong."),
         ("For {n} days they took turns and watched over it.", "It slept for {n} days, and on the next morning it was hungry.", "After {n} days it was strong enough to walk."),
         ("In the end they opened the door, and the {animal} ran off without looking back.", "They wanted to keep it, but {an_animal} belongs outside, so they let it go.", "The {animal} stayed near the house and came back every winter."),
-    ), (_who("Who heard the noise?", "A", ("B", "C")), _who("Who took care of the animal at home first?", "B", ("A", "C")),
+    ), (who("Who heard the noise?", "A", ("B", "C")), who("Who took care of the animal at home first?", "B", ("A", "C")),
         Question("counting", "For how many days did it need help?", "It needed help for", "n", ("m", "k"), " days."))),
     Plot((
         ("{A} had never cooked for so many people.", "The cook was ill, so {A} had to prepare the feast.", "Guests were expected in {t}, and {A} was in charge of the kitchen."),
@@ -104,7 +77,7 @@ PLOTS = (
         ("At seven the table was set, and the first guests knocked.", "Just in time the last dish came out of the oven."),
         ("Everybody praised the meal and asked for the recipe.", '"Delicious," said the {job}, who was hard to please. "What is your secret?"'),
         ("{A} only smiled.", '"Patience," said {A}, "and a second pot."', "{A} looked at {B}, and both began to laugh."),
-    ), (_who("Who had to cook?", "A", ("B", "C")), _who("Who went to get more {many}?", "B", ("A", "C")),
+    ), (who("Who had to cook?", "A", ("B", "C")), who("Who went to get more {many}?", "B", ("A", "C")),
         Question("counting", "How many {many} were needed?", "The number needed was", "n", ("m", "k")))),
     Plot((
         ("{A} wanted to learn to play the {tune}.", "Nothing sounded sweeter to {A} than {a_tune}, and {he_a} decided to learn it."),
@@ -114,7 +87,7 @@ PLOTS = (
         ("After {n} weeks the melody became clear.", "{n} weeks later {A} could play a whole song.", "Autumn came, and one day the notes simply followed each other."),
         ("At the harvest festival {A} played in front of everyone.", "On {his_a} birthday {A} played for the family, and nobody said a word."),
         ("{B} sat in the last row and nodded.", "The applause was long, and {B} clapped the loudest."),
-    ), (_who("Who was the teacher?", "B", ("A", "C")), _who("Who was learning to play?", "A", ("B", "C")),
+    ), (who("Who was the teacher?", "B", ("A", "C")), who("Who was learning to play?", "A", ("B", "C")),
         Question("attribute", "What did {A} learn to play?", "{A} learned to play the", "tune", ("tune2", "tune3")))),
     Plot((
         ("{A} received a letter from {t}.", "The postman brought {A} a letter with a stamp from {t}."),
@@ -124,7 +97,7 @@ PLOTS = (
         ("{A} read the letter twice and folded it carefully.", "{A} sat by the window and read it until the light faded."),
         ("Then {he_a} took some paper and answered at once.", "{He_a} wrote back the same night, {n} pages long."),
         ("The answer traveled over the mountains for {m} days.", "The letter reached {u} just as the first snow fell."),
-    ), (_who("Who wrote the first letter?", "B", ("A", "C")), Question("reading", "Where was {B} going?", "{B} was going to", "u", ("t",)),
+    ), (who("Who wrote the first letter?", "B", ("A", "C")), Question("reading", "Where was {B} going?", "{B} was going to", "u", ("t",)),
         Question("reading", "Where did the first letter come from?", "It came from", "t", ("u",)))),
     Plot((
         ("There was a quarrel between {A} and {B} about {ax}.", "{A} and {B} were quarreling, because both wanted the same {x}."),
@@ -134,8 +107,8 @@ PLOTS = (
         ("{C} listened to both sides without interrupting.", "{C} asked one question and then kept silent for a while."),
         ('"{B} shall have it," {C} decided, "and {A} may use it on {day}."', '"It should go to {B}," said {C}, "but {A} may borrow it whenever the moon is full."'),
         ("At first {A} was angry, but later {he_a} admitted that it was fair.", "Both of them shook hands, and the quarrel was over."),
-    ), (_who("Who was the judge?", "C", ("A", "B")), _who("Who got the {x}?", "B", ("A", "C")),
-        Question("possession", "Who has the {x} now?", "Now it belongs to", "B", ("A", "C")))),
+    ), (who("Who was the judge?", "C", ("A", "B")), who("Who got the {x}?", "B", ("A", "C")),
+        Question("possession", "Who has the {x} now?", "Now it belongs to", "B", ("A", "C"))), owner="B"),
     Plot((
         ("{A} bought {ax} at the fair in {t}.", "At the fair {A} saw {ax} and could not resist.", "{A} traded {n} {many} for {ax}."),
         ('"What will you do with it?" asked {B}.', "{B} shook {his_b} head at so much foolishness."),
@@ -145,7 +118,7 @@ PLOTS = (
         ('"I have been searching for such {ax_plain} all my life," the visitor said.', '"There are only two like this in the whole country," the visitor whispered.'),
         ("{B} was speechless.", "This time it was {B} who had nothing to say."),
         ("{A} sold it for {m} gold coins and bought {B} a new hat.", '"You see?" said {A}.'),
-    ), (_who("Who had bought the {x}?", "A", ("B",)), _who("Who did not believe in it?", "B", ("A",)))),
+    ), (who("Who had bought the {x}?", "A", ("B",)), who("Who did not believe in it?", "B", ("A",)))),
     Plot((
         ("The bridge near {t} was old, and one day it broke.", "In the spring the flood carried away the bridge near {t}."),
         ("{A} had {his_a} fields on the other side and could no longer reach them.", "Suddenly {A}, who worked on the far bank, had to walk for hours."),
@@ -155,5 +128,7 @@ PLOTS = (
         ("Masons, carpenters and smiths worked through the summer.", "All summer the valley echoed with hammers and shouting."),
         ("The new bridge had {m} arches and was wide enough for two wagons.", "Stone by stone the arches grew, until they met in the middle."),
         ("On the day of the opening {A} was the first to cross, and {B} sold the boat.", "{B} tied up the boat for good and walked over the bridge with {A}."),
-    ), (_who("Who owned the boat?", "B", ("A", "C")), _who("Who needed to cross the river?", "A", ("B", "C")))),
+    ), (who("Who owned the boat?", "B", ("A", "C")), who("Who needed to cross the river?", "A", ("B", "C")))),
 )
+
+PLOTS = _FIRST + MORE_PLOTS

@@ -32,7 +32,7 @@ def tell(seed: int, genre: str | None = None) -> Narrator:
         raise UserError(f"unknown story genre {genre!r}; choose one of {', '.join(GENRES)}")
     narrator = Narrator(seed)
     _TELL[genre or narrator.pick(_WEIGHTED)](narrator)
-    while narrator.words < 80:
+    while narrator.words < 84:
         narrator.paragraph()
         narrator.detail()
         ending(narrator)
