@@ -153,14 +153,14 @@ def _json_lines(file: Iterable[str], name: str) -> Iterator[Piece]:
 
 def _articles(rows: Iterable[str]) -> Iterator[Piece]:
     """WikiText's rows with a document per article: a new one begins at each heading of the first level."""
-    article: list[str] = []
+    article = ""
     for row in rows:
-        if article and _FIRST_LEVEL_HEADING.fullmatch(row.strip()):
-            yield Piece("".join(article), True)
-            article = []
-        article.append(row)
-    if article:
-        yield Piece("".join(article), True)
+        if article.strip() and _FIRST_LEVEL_HEADING.fullmatch(row.strip()):
+            yield Piece(article, True)
+            article = ""
+        article += row
+    if article.strip():
+        yield Piece(article, True)
 
 
 def _hub_rows(repository: str, *arguments: str, **options: Any) -> Iterator[str]:

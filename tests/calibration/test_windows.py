@@ -7,11 +7,11 @@ import types
 
 import pytest
 import torch
-from tests.architectures import EOS_ID, tiny_tokenizer
 
 from hyperprune_lab.calibration import CalibrationConfig, load_calibration, sources, tokens
 from hyperprune_lab.calibration.windows import POOL
 from hyperprune_lab.errors import UserError
+from tests.architectures import EOS_ID, tiny_tokenizer
 
 
 @pytest.fixture(scope="module")
@@ -19,7 +19,7 @@ def tokenizer():
     return tiny_tokenizer()
 
 
-@pytest.fixture()
+@pytest.fixture
 def world(monkeypatch):
     """A story world that counts what is asked of it."""
     told = []
@@ -117,7 +117,7 @@ def test_the_story_world_is_told_just_far_enough_and_differs_by_seed(tokenizer, 
     assert first.identity["source"] == "story world"
     second = load_calibration(config, tokenizer, 64, seed=1)
     assert windows_of(first) != windows_of(second)
-    assert 2_100_000_000 < min(world)
+    assert min(world) > 2_100_000_000
     far = load_calibration(config, tokenizer, 64, seed=2**40 + 12345)
     assert far.fit.shape == (3, 32)
     assert max(world) < 2**40
@@ -179,7 +179,7 @@ def test_unusable_files(tmp_path, tokenizer, name, content, message):
 
 
 def test_files_that_are_not_there(tmp_path, tokenizer):
-    with pytest.raises(UserError, match="no text file wikitext-2.*wikitext2, c4"):
+    with pytest.raises(UserError, match=r"no text file wikitext-2.*wikitext2, c4"):
         load_calibration(CalibrationConfig(text="wikitext-2"), tokenizer, 64, 0)
     with pytest.raises(UserError, match="is a directory"):
         load_calibration(CalibrationConfig(text=str(tmp_path)), tokenizer, 64, 0)
@@ -207,7 +207,7 @@ def test_window_beyond_the_context(tokenizer):
 class TestHub:
     """The public data sets, with a stand-in for the library and the network."""
 
-    @pytest.fixture()
+    @pytest.fixture
     def library(self, monkeypatch):
         module = types.ModuleType("datasets")
         monkeypatch.setitem(sys.modules, "datasets", module)
