@@ -79,6 +79,9 @@ CORE_ARCHITECTURES = (
     "llama", "mistral", "qwen2", "qwen3", "gemma2", "gemma3_text", "opt", "gpt2", "gpt_neox", "phi3",
 )  # fmt: skip
 
+# The library has no other attention for these.
+EAGER_ONLY = ("gemma2", "bloom")
+
 
 def build(architecture: str, attention: str | None = None, seed: int = 0) -> PreTrainedModel:
     """A tiny fp32 model in evaluation mode, without gradients; norms and biases are random as well.
