@@ -148,7 +148,7 @@ def recipe(n: Narrator) -> None:
     steps = (
         f"Wash {number(n.between(2, 9))} {many} and cut them into pieces",
         f"Mix {number(n.between(2, 6))} {measure} of {main} with {number(n.between(2, 6))} {other_measure} of {second}",
-        f"Heat the {n.pick(('pot', 'pan', 'oven', 'kettle'))} over a {n.pick(('small', 'low', 'strong', 'good'))} fire",
+        f"Heat the {n.pick(('pot', 'pan', 'kettle'))} over a {n.pick(('small', 'low', 'strong', 'good'))} fire",
         f"Stir {n.pick(words.MANNERS[:4])} until the mixture is {n.pick(('smooth', 'thick', 'warm', 'golden'))}",
         f"Wait for {number(n.between(5, 20))} minutes",
         f"Add the rest of the {main}",

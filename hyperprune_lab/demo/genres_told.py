@@ -277,7 +277,7 @@ def tale(n: Narrator) -> None:
               "food2": foods[1][1], "food3": foods[2][1], "t": towns[0], "u": towns[1], "animal": animals[0].noun, "an_animal": article(animals[0].noun),
               "animal2": animals[1].noun, "animal3": animals[2].noun, "day": n.pick(words.DAYS),
               "a_wrong": article(n.item().full),
-              "fruit": n.pick(("cherry", "peach", "plum", "apricot")), "color": hues[0], "Color": hues[0].capitalize(),
+              "fruit": n.pick(("cherry", "peach", "plum")), "color": hues[0], "Color": hues[0].capitalize(),
               "color2": hues[1], "tune": tunes[0].noun, "a_tune": article(tunes[0].noun), "tune2": tunes[1].noun, "tune3": tunes[2].noun}
     if n.chance(0.5):
         n.detail()

@@ -173,7 +173,8 @@ def opposites(n: Narrator, pairs: int = 3) -> None:
     chosen = n.some(words.OPPOSITES, pairs + 1)
     n.forget()
     for left, right in (n.shuffled(pair) for pair in chosen[:pairs]):
-        n.say(n.pick(("The opposite of {l} is {r}.", "If it is not {l}, it may be {r}.", "{L} is the opposite of {r}."))
+        n.say(n.pick(("The opposite of {l} is {r}.", "{L} is the opposite of {r}.", "{L} and {r} are opposites.",
+                      "Nobody can mix up {l} and {r}, for they are opposites."))
               .format(l=left, r=right, L=left.capitalize()))
     asked, answer = n.shuffled(chosen[pairs])
     wrong = [n.pick(pair) for pair in chosen[:2]]
