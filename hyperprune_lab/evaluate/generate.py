@@ -27,7 +27,7 @@ class Generation:
 
 @dataclass(frozen=True)
 class SideBySide:
-    """Two continuations of one prompt; ``diverges_at`` is the index of the first difference, None if equal."""
+    """Two continuations of one prompt; ``diverges_at`` is where they first differ, None if equal."""
 
     reference: Generation
     other: Generation
