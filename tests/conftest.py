@@ -1,4 +1,4 @@
-"""What all tests share: the type and shape checks that pyproject.toml switches on, and how to step around them.
+"""What all tests share: the type and shape checks that pyproject.toml switches on, and the way around them.
 
 Knows nothing of any one area; it must not import the package, which the checks could then no longer reach.
 """
@@ -13,7 +13,7 @@ import pytest
 
 @pytest.fixture(autouse=True)
 def _unchecked(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Under ``@pytest.mark.unchecked`` wrong types and shapes reach the package as they would outside the tests."""
+    """Under ``@pytest.mark.unchecked`` wrong types and shapes reach the package as they do outside tests."""
     if request.node.get_closest_marker("unchecked") is None:
         yield
         return
