@@ -12,8 +12,7 @@ from hyperprune_lab.demo.genres_told import ending, opening
 from hyperprune_lab.demo.lexicon import article
 from hyperprune_lab.demo.narrator import Narrator, joined, number
 
-_NOUNS_FOR_SALE = tuple((kind.noun, kind.plural) for kind in words.PORTABLE) + words.FOODS
-_NOUNS = words.TRICKY + tuple((kind.noun, kind.plural) for kind in words.KINDS) + words.FOODS
+_FOR_SALE = tuple((kind.noun, kind.plural) for kind in words.PORTABLE) + words.FOODS
 
 
 def lesson(n: Narrator) -> None:
@@ -34,10 +33,10 @@ def lesson(n: Narrator) -> None:
         if part == 0:
             folk.opposites(n, n.between(2, 3))
         elif part == 1:
-            folk.plurals(n, _NOUNS, n.between(1, 3))
+            folk.plurals(n, words.NOUNS, n.between(1, 3))
         elif part == 2:
             for _ in range(n.between(1, 3)):
-                folk.agreement(n, _NOUNS)
+                folk.agreement(n, words.NOUNS)
         elif part == 3:
             folk.series(n)
         elif part == 4:
@@ -55,7 +54,7 @@ def lesson(n: Narrator) -> None:
 def ledger(n: Narrator) -> None:
     """A record of goods: entries, sums and a closing check."""
     keeper, other = n.people(2)
-    goods = n.some(_NOUNS_FOR_SALE, 5)
+    goods = n.some(_FOR_SALE, 5)
     day = n.pick(words.DAYS)
     n.say(n.pick(("{k} kept the records of the {p} in {t}.", "This is the ledger of {k}, who ran the {p} in {t}.",
                   "Every {d} {k} counted everything in the {p} of {t}."))
@@ -194,7 +193,7 @@ def explanation(n: Narrator) -> None:
     if n.chance(0.5):
         things.materials(n)
     if n.chance(0.4):
-        folk.agreement(n, _NOUNS)
+        folk.agreement(n, words.NOUNS)
     if n.chance(0.4):
         folk.opposites(n, 2)
 

@@ -210,6 +210,7 @@ RAW_FOODS = tuple(food for food in FOODS if food[0] in words_things.RAW_FOODS.sp
 ANIMALS = _animals()
 TAME = tuple(animal for animal in ANIMALS if animal.noun in words_things.SMALL_ANIMALS.split())
 TRICKY = tuple(_pair(word) for word in words_things.TRICKY_PLURALS.split())
+NOUNS = TRICKY + tuple((kind.noun, kind.plural) for kind in KINDS) + FOODS
 WEATHER = tuple((name, clause, tuple(seasons.split())) for name, clause, seasons in _rows(words_world.WEATHER))
 SEASONS = tuple(words_world.SEASONS.split())
 DAYS = tuple(words_world.DAYS.split())

@@ -76,7 +76,8 @@ def comparison(n: Narrator, people: Sequence[Person]) -> None:
     else:
         for fact in facts:
             n.say(fact + ".")
-    wrong = [person.name for person in ranked]
+    # The one in the middle is named twice and is never the answer, so it would only help a reader who counts.
+    wrong = [ranked[0].name, ranked[-1].name]
     form = n.between(0, 2)
     if form == 0:
         n.ask("comparison", f"Who was the {most}?", "", ranked[0].name, wrong, f" was the {most}.")
