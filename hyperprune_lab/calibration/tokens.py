@@ -14,7 +14,7 @@ from jaxtyping import Int
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
-PIECE_CHARACTERS = 1 << 20  # tokenizers slow down, some quadratically, on texts of many megabytes
+PIECE_CHARACTERS = 1 << 16  # little is read beyond need, and no tokenizer meets many megabytes at once
 _SAMPLE = "Anna's 3 red kites flew – “higher!” – over\n\n\tthe café, at 12:45.  Ω"
 
 

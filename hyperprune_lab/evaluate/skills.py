@@ -87,24 +87,29 @@ def answer_scores(
     Raises UserError where a probe has fewer than two answers, an answer adds no token, or nothing precedes
     it.
     """
-    sequences: list[tuple[list[int], int]] = []  # token ids, index of the first scored token
-    for probe in probes:
-        sequences += _sequences(tokenizer, probe)
-    scores = [0.0] * len(sequences)
-    # Sequences of like length together: less padding. The order of the results does not change.
-    order = sorted(range(len(sequences)), key=lambda index: len(sequences[index][0]))
-    longest = max((len(ids) for ids, _ in sequences), default=1)
+    scores: list[list[float]] = [[0.0] * len(probe.answers) for probe in probes]
+    feeds = [feed for index, probe in enumerate(probes) for feed in _feeds(tokenizer, probe, scores[index])]
+    feeds.sort(key=lambda feed: len(feed.ids))  # like lengths together: less padding
+    longest = len(feeds[-1].ids) if feeds else 1
     step = batch_size(model, longest, batch)
     with measuring(model):
-        for start in range(0, len(order), step):
-            part = order[start : start + step]
-            for index, score in zip(part, _score(model, [sequences[index] for index in part]), strict=True):
-                scores[index] = score
-    remaining = iter(scores)
-    return [tuple(next(remaining) for _ in probe.answers) for probe in probes]
+        for start in range(0, len(feeds), step):
+            _score(model, feeds[start : start + step])
+    return [tuple(row) for row in scores]
 
 
-def _sequences(tokenizer: PreTrainedTokenizerBase, probe: ProbeLike) -> list[tuple[list[int], int]]:
+@dataclass(frozen=True, eq=False)
+class _Feed:
+    """One probe's sequences; one that begins another is read off that one, so that most probes need one run."""
+
+    ids: tuple[int, ...]
+    first: int
+    scores: list[float]
+    candidates: dict[int, list[int]]
+
+
+def _feeds(tokenizer: PreTrainedTokenizerBase, probe: ProbeLike, scores: list[float]) -> list[_Feed]:
+    """One probe's sequences; those which begin another one are read off that one, as a rule all off one."""
     if len(probe.answers) < 2:
         raise UserError(f"the probe {probe.prompt[:40]!r} ({probe.skill}) needs two answers at least.")
     prompt = encode(tokenizer, probe.prompt, special_tokens=True)
@@ -115,18 +120,24 @@ def _sequences(tokenizer: PreTrainedTokenizerBase, probe: ProbeLike) -> list[tup
             f"the probe {probe.prompt[:40]!r} ({probe.skill}) cannot be scored: an answer adds no token "
             "to the prompt, or the prompt has no token of its own."
         )
-    return [(ids, first) for ids in whole]
+    feeds: list[_Feed] = []
+    for index in sorted(range(len(whole)), key=lambda index: -len(whole[index])):
+        ids = tuple(whole[index][:-1])  # the last token is predicted, never read
+        host = next((feed for feed in feeds if feed.ids[: len(ids)] == ids), None)
+        if host is None:
+            host = _Feed(ids, first, scores, {})
+            feeds.append(host)
+        host.candidates[index] = whole[index]
+    return feeds
 
 
-def _score(model: PreTrainedModel, sequences: Sequence[tuple[list[int], int]]) -> list[float]:
+def _score(model: PreTrainedModel, feeds: Sequence[_Feed]) -> None:
     """Padded on the right, where causal attention cannot see it."""
-    width = max(len(ids) for ids, _ in sequences)
-    ids = torch.tensor([tokens + [0] * (width - len(tokens)) for tokens, _ in sequences])
-    mask = torch.tensor([[1] * len(tokens) + [0] * (width - len(tokens)) for tokens, _ in sequences])
-    logits = logits_of(model, ids, mask)
-    scores = []
-    for row, (tokens, first) in zip(logits, sequences, strict=True):
-        likelihood = log_softmax(row[first - 1 : len(tokens) - 1].float(), dim=-1)
-        answer = torch.tensor(tokens[first:], device=row.device)
-        scores.append(likelihood.gather(1, answer[:, None]).sum().item())
-    return scores
+    width = max(len(feed.ids) for feed in feeds)
+    ids = torch.tensor([feed.ids + (0,) * (width - len(feed.ids)) for feed in feeds])
+    mask = torch.tensor([[1] * len(feed.ids) + [0] * (width - len(feed.ids)) for feed in feeds])
+    for row, feed in zip(logits_of(model, ids, mask), feeds, strict=True):
+        likelihood = log_softmax(row[feed.first - 1 : len(feed.ids)].float(), dim=-1)
+        for index, whole in feed.candidates.items():
+            answer = torch.tensor(whole[feed.first :], device=row.device)
+            feed.scores[index] = likelihood[: len(answer)].gather(1, answer[:, None]).sum().item()

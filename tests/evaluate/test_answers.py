@@ -40,7 +40,7 @@ def greedy(model, ids, steps):
 
 
 def biased_to(token):
-    """A model that always predicts ``token``: its last norm writes ones, which only one row of the head reads."""
+    """A model that always predicts ``token``: its last norm writes ones for one row of the head."""
     model = build("llama")
     model.model.norm.weight.zero_()
     model.lm_head.weight.zero_()
@@ -139,6 +139,23 @@ def test_scores_match_one_sequence_at_a_time(architecture, tokenizer, batch):
     for question, scores in zip(QUESTIONS, found, strict=True):
         expected = [score_by_hand(model, tokenizer, question.prompt, answer) for answer in question.answers]
         assert scores == pytest.approx(expected, abs=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("answers", "rows"), [((" a", " b", " c"), 1), ((" a", " ab", " abc"), 1), ((" ab", " ba"), 2)]
+)
+def test_answers_that_begin_alike_share_one_sequence(model, tokenizer, answers, rows):
+    question = Question("letter", "It is", answers, 0)
+    fed = []
+    hook = model.model.embed_tokens.register_forward_hook(
+        lambda module, args, output: fed.append(len(output))
+    )
+    try:
+        (scores,) = answer_scores(model, tokenizer, [question])
+    finally:
+        hook.remove()
+    assert sum(fed) == rows
+    assert scores == pytest.approx([score_by_hand(model, tokenizer, "It is", a) for a in answers], abs=1e-4)
 
 
 def test_accuracy_and_margin_by_skill(model, tokenizer):
