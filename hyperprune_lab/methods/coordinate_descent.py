@@ -32,7 +32,7 @@ INDIFFERENCE = 1e-6
 """A change has to gain this share of the group's own cost: less is rounding, on which a sweep could cycle."""
 
 Step = Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]
-"""``(weight, coupling, kept, gram) -> kept`` for one group; all ``[group, rows]``; gram is square."""
+"""``(weight, coupling, gone, gram) -> gone`` for one group: ``[group, rows]``, gone is 1.0 where removed."""
 
 
 def coupling(
@@ -50,11 +50,13 @@ def group_costs(
 
     Patterns in the order of ``pattern.table()``; in units of the layer's squared output.
     """
-    groups = weight.shape[1] // pattern.group
-    blocks = _diagonal_blocks(gram, pattern.group)
-    # grouped[groups, group, out]
-    grouped = weight.T.reshape(groups, pattern.group, -1)
-    return _local_costs(grouped, blocks, _removed(pattern, weight)).permute(2, 0, 1)
+    group = pattern.group
+    groups = len(gram) // group
+    first, second, pairs = _removed_pairs(pattern, weight)
+    which = torch.arange(groups, device=gram.device)
+    blocks = gram.reshape(groups, group, groups, group)[which, :, which]
+    grouped = weight.reshape(-1, groups, group)
+    return (grouped[..., first] * grouped[..., second] * blocks[:, first, second]) @ pairs.T
 
 
 def coordinate_descent(
@@ -62,7 +64,7 @@ def coordinate_descent(
     gram: Float[Tensor, "in in"],
     mask: Bool[Tensor, "out in"],
     pattern: NMPattern,
-    sweeps: int = 20,
+    sweeps: int = 10,
 ) -> Bool[Tensor, "out in"]:
     """Sweep over the groups from left to right until no row changes, or ``sweeps`` times.
 
@@ -73,70 +75,71 @@ def coordinate_descent(
     h = scaled.matrix
     # Columns are rows in here, so that a group is a contiguous slice: all tensors are [in, rows].
     w = scaled.enter(weight.float()).T.contiguous()
-    result = mask.T.clone()
-    kept = result.clone()
+    result = (~mask).T.to(w)
+    gone = result.clone()
     rows = torch.arange(len(weight), device=weight.device)
     step = _best_pattern(pattern, w) if pattern.enumerable else _best_swaps
     width = max(pattern.group, BLOCK_COLUMNS // pattern.group * pattern.group)
     with full_precision():
-        c = h @ (w * ~kept)
+        c = h @ (w * gone)
         for _ in range(sweeps):
             changed = torch.zeros(len(rows), dtype=torch.bool, device=w.device)
             for start in range(0, len(w), width):
                 block = slice(start, start + width)
-                before = kept[block].clone()
-                _sweep_block(h[block, block], w[block], c[block].clone(), kept[block], pattern.group, step)
-                turned = kept[block] != before
+                before = gone[block].clone()
+                _sweep_block(h[block, block], w[block], c[block].clone(), gone[block], pattern.group, step)
+                turned = gone[block] - before
                 changed |= turned.any(0)
-                # A weight that is no longer kept joins the removed ones, and the other way round.
-                c.addmm_(h[:, block], w[block] * (before.to(w) - kept[block].to(w)))
-            result[:, rows] = kept
+                c.addmm_(h[:, block], w[block] * turned)
+            result[:, rows] = gone
             if not changed.any():
                 break
-            rows, w, kept, c = rows[changed], w[:, changed], kept[:, changed], c[:, changed]
-    return result.T.contiguous()
+            rows, w, gone, c = rows[changed], w[:, changed], gone[:, changed], c[:, changed]
+    return (result == 0).T.contiguous()
 
 
-def _sweep_block(h: Tensor, w: Tensor, c: Tensor, kept: Tensor, group: int, step: Step) -> None:
-    """Decide the groups of one block of columns in turn; ``kept`` is changed in place, ``c`` is scratch."""
+def _sweep_block(h: Tensor, w: Tensor, c: Tensor, gone: Tensor, group: int, step: Step) -> None:
+    """Decide the groups of one block of columns in turn; ``gone`` is changed in place, ``c`` is scratch."""
     for start in range(0, len(w), group):
         here = slice(start, start + group)
-        new = step(w[here], c[here], kept[here], h[here, here])
+        new = step(w[here], c[here], gone[here], h[here, here])
         # Only groups further right are still to read the coupling.
         right = slice(start + group, len(w))
-        c[right].addmm_(h[right, here], w[here] * (kept[here].to(w) - new.to(w)))
-        kept[here] = new
+        c[right].addmm_(h[right, here], w[here] * (new - gone[here]))
+        gone[here] = new
 
 
 def _best_pattern(pattern: NMPattern, like: Tensor) -> Step:
     """The step that tries all patterns of a group."""
-    table = torch.from_numpy(pattern.table().copy()).to(like.device)
-    removed = (~table).to(like)
+    removed = _removed(pattern, like)
+    by_position = removed.T.contiguous()
+    first, second, pairs = _removed_pairs(pattern, like)
+    place = first * pattern.group + second
 
-    def step(w: Tensor, c: Tensor, kept: Tensor, h: Tensor) -> Tensor:
-        r = w * ~kept
-        alone = h @ r
-        others = c - alone
-        now = (r * (alone + 2 * others)).sum(0)
-        costs = _local_costs(w[None], h[None], removed)[0].addmm_(removed, w * others, alpha=2)
+    def step(w: Tensor, c: Tensor, gone: Tensor, h: Tensor) -> Tensor:
+        r = w * gone
+        others = c - h @ r
+        now = (r * (c + others)).sum(0)
+        local = pairs * h.reshape(-1).index_select(0, place)
+        costs = local @ (w.index_select(0, first) * w.index_select(0, second))
+        costs.addmm_(removed, w * others, alpha=2)
         best, choice = costs.min(0)
-        better = best < now - INDIFFERENCE * costs.abs().amax(0)
-        return torch.where(better, table[choice].T, kept)
+        better = best < now - INDIFFERENCE * (costs.amax(0) - best)
+        return torch.where(better, by_position.index_select(1, choice), gone)
 
     return step
 
 
-def _best_swaps(w: Tensor, c: Tensor, kept: Tensor, h: Tensor) -> Tensor:
+def _best_swaps(w: Tensor, c: Tensor, gone: Tensor, h: Tensor) -> Tensor:
     """The step that exchanges one kept against one removed weight while that helps."""
     group = len(w)
-    c, kept = c.clone(), kept.clone()
+    c, kept = c.clone(), gone == 0
     own = w.square() * h.diagonal()[:, None]
     joint = -2 * h[:, :, None] * w[:, None] * w[None]
-    never = torch.tensor(float("inf"), dtype=w.dtype, device=w.device)
     rows = torch.arange(w.shape[1], device=w.device)
     for _ in range(group):
-        restore = torch.where(kept, never, own - 2 * w * c)
-        remove = torch.where(kept, own + 2 * w * c, never)
+        restore = torch.where(kept, torch.inf, own - 2 * w * c)
+        remove = torch.where(kept, own + 2 * w * c, torch.inf)
         change, pair = (joint + restore[:, None] + remove[None]).flatten(0, 1).min(0)
         restored, dropped = pair // group, pair % group
         better = change < -INDIFFERENCE * (own[restored, rows] + own[dropped, rows])
@@ -145,33 +148,24 @@ def _best_swaps(w: Tensor, c: Tensor, kept: Tensor, h: Tensor) -> Tensor:
         kept[restored, rows] |= better
         kept[dropped, rows] &= ~better
         c += better * (h[:, dropped] * w[dropped, rows] - h[:, restored] * w[restored, rows])
-    return kept
-
-
-def _local_costs(
-    w: Float[Tensor, "groups group rows"],
-    h: Float[Tensor, "groups group group"],
-    removed: Float[Tensor, "patterns group"],
-) -> Float[Tensor, "groups patterns rows"]:
-    """``q H_JJ q^T`` of every pattern: pairs of weights that both go, times their entry of H."""
-    first, second = torch.triu_indices(w.shape[1], w.shape[1], device=w.device)
-    twice = torch.where(first == second, 1.0, 2.0).to(w)
-    pairs = w[:, first] * w[:, second] * (h[:, first, second] * twice)[..., None]
-    return (removed[:, first] * removed[:, second]) @ pairs
+    return (~kept).to(gone)
 
 
 def _removed(pattern: NMPattern, like: Tensor) -> Float[Tensor, "patterns group"]:
+    """1.0 where a pattern removes a weight."""
     return torch.from_numpy(~pattern.table()).to(like)
 
 
-def _diagonal_blocks(gram: Float[Tensor, "in in"], group: int) -> Float[Tensor, "groups group group"]:
-    groups = len(gram) // group
-    index = torch.arange(groups, device=gram.device)
-    return gram.reshape(groups, group, groups, group)[index, :, index]
+def _removed_pairs(pattern: NMPattern, like: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """All pairs of positions ``first <= second`` of a group, and ``[patterns, pairs]``: how often the product
+    of the two counts in a quadratic form over what a pattern removes (twice where they differ)."""
+    removed = _removed(pattern, like)
+    first, second = torch.triu_indices(pattern.group, pattern.group, device=like.device)
+    return first, second, removed[:, first] * removed[:, second] * (2 - (first == second).to(like))
 
 
 def descent_from_wanda(
-    weight: Float[Tensor, "out in"], statistics: InputStatistics, pattern: NMPattern, sweeps: int = 20
+    weight: Float[Tensor, "out in"], statistics: InputStatistics, pattern: NMPattern, sweeps: int = 10
 ) -> Bool[Tensor, "out in"]:
     """Coordinate descent from Wanda's mask that no row leaves worse than it would be with half the pattern.
 
