@@ -100,7 +100,7 @@ def answer_scores(
 
 @dataclass(frozen=True, eq=False)
 class _Feed:
-    """One probe's sequences; one that begins another is read off that one, so that most probes need one run."""
+    """Tokens to run once; candidates (index, ids) to read off them; where their scores go."""
 
     ids: tuple[int, ...]
     first: int
