@@ -8,7 +8,6 @@ method's name and whose object is the class.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
 from typing import cast
@@ -33,20 +32,20 @@ def method_names() -> list[str]:
     return [*METHODS, *sorted(set(_foreign()) - set(METHODS))]
 
 
-def method(name: str) -> Callable[[], LayerwiseMethod]:
-    """The class of a method; calling it without arguments gives the method with its defaults.
+def method(name: str) -> type[LayerwiseMethod]:
+    """The class of a method; its name, summary and cost can be read without making one.
 
     Raises:
         UserError: there is no such method, or the package that offers it does not import.
     """
     if name in METHODS:
         module, _, attribute = METHODS[name].partition(":")
-        return cast(Callable[[], LayerwiseMethod], getattr(import_module(module), attribute))
+        return cast(type[LayerwiseMethod], getattr(import_module(module), attribute))
     point = _foreign().get(name)
     if point is None:
         raise UserError(f"There is no method {name!r}. Known methods: {', '.join(method_names())}.")
     try:
-        return cast(Callable[[], LayerwiseMethod], point.load())
+        return cast(type[LayerwiseMethod], point.load())
     except Exception as error:  # whatever a foreign package does wrong on import is told by its name
         raise UserError(f"Method {name!r} is offered as {point.value} but does not load: {error}") from error
 

@@ -1,6 +1,7 @@
 """What every method owes: interface, pattern, one answer, and no regard for the scale of channels."""
 
 from importlib.metadata import EntryPoint
+from typing import get_args
 
 import pytest
 import torch
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 from hyperprune_lab.errors import UserError
 from hyperprune_lab.methods import registry
 from hyperprune_lab.methods.alps import ALPS
-from hyperprune_lab.methods.base import LayerwiseMethod, LinearProblem
+from hyperprune_lab.methods.base import Kind, LayerwiseMethod, LinearProblem
 from hyperprune_lab.methods.coordinate_descent import CoordinateDescent
 from hyperprune_lab.methods.magnitude import Magnitude
 from hyperprune_lab.methods.sparsegpt import SparseGPT
@@ -130,13 +131,15 @@ def test_wanda_on_a_diagonal_gram_is_optimal():
 
 def test_registry_knows_our_methods_by_their_names():
     for name in registry.METHODS:
-        factory = registry.method(name)
-        assert isinstance(factory(), LayerwiseMethod)
-        assert factory.name == name
-        assert factory.summary
-        assert "\n" not in factory.summary
-        assert factory.cost.isalpha()
-    assert set(registry.METHODS) >= {method.name for method in LINEAR_BY_LINEAR}
+        known = registry.method(name)
+        assert known.name == name
+        assert known.summary
+        assert "\n" not in known.summary
+        assert known.cost.isalpha()
+        assert known.kind in get_args(Kind)
+    for method in LINEAR_BY_LINEAR:
+        assert registry.method(method.name) is method
+        assert isinstance(method(), LayerwiseMethod)
 
 
 def test_unknown_method_is_refused_with_the_known_ones():
