@@ -41,7 +41,7 @@ class CoverageRow:
 
 @dataclass(frozen=True)
 class Coverage:
-    """Every parameter of a model in exactly one row, in the model's order; tied ones where they come first."""
+    """Every parameter of a model in exactly one row, in the model's order; tied ones once."""
 
     rows: tuple[CoverageRow, ...]
 

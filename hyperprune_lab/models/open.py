@@ -13,7 +13,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import (
+    AutoConfig,
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    PreTrainedConfig,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
 from transformers.utils import logging as transformers_logging
 
 from hyperprune_lab.errors import UserError
@@ -26,6 +33,7 @@ DTYPES = {
     "float16": torch.float16,
     "float64": torch.float64,
 }
+_DEVICES = ("cpu", "cuda", "mps", "xpu")
 _CHECKED_AT_ONCE = 1 << 24
 _CONTEXT_NAMES = (
     "max_position_embeddings",
@@ -43,7 +51,8 @@ class OpenModel:
 
     ``context`` is the longest sequence in tokens. ``identity`` is plain JSON: ``name``, ``revision`` (the
     hub's commit or None), ``sha256`` of the weights with ``sha256_covers``, ``config_sha256``,
-    ``architecture``, ``parameters`` (tied ones once), ``dtype``, ``stored_dtype``, ``attention``.
+    ``architecture``, ``parameters`` (tied ones once), ``dtype``, ``stored_dtype``, ``attention``,
+    ``unused_tensors`` (how many are stored that the architecture has no place for).
     """
 
     model: PreTrainedModel
@@ -85,8 +94,9 @@ def open_model(
         slow = checkpoint.stored_dtype == "float16" and place.type == "cpu"
         dtype = "bfloat16" if slow else checkpoint.stored_dtype
     with _quiet():
+        config = _config(folder, trust_remote_code)
         tokenizer = _tokenizer(folder, trust_remote_code)
-        model = _model(checkpoint, DTYPES[dtype], trust_remote_code, attention)
+        model, unused = _model(checkpoint, config, DTYPES[dtype], trust_remote_code, attention)
     _require_finite(model, folder)
     model.config.use_cache = False
     model.eval().requires_grad_(False)
@@ -109,11 +119,14 @@ def open_model(
         "dtype": dtype,
         "stored_dtype": checkpoint.stored_dtype,
         "attention": model.config._attn_implementation,
+        "unused_tensors": unused,
     }
     return OpenModel(model, tokenizer, name, folder, _context(model, tokenizer), identity)
 
 
 def _device(name: str) -> torch.device:
+    if name.partition(":")[0] not in _DEVICES:
+        raise UserError(f"There is no device {name!r}: choose {', '.join(_DEVICES)}.")
     try:
         device = torch.device(name)
         torch.empty(0, device=device)
@@ -123,33 +136,57 @@ def _device(name: str) -> torch.device:
     return device
 
 
+def _config(folder: Path, trust_remote_code: bool) -> PreTrainedConfig:
+    try:
+        return AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=trust_remote_code)
+    except Exception as error:
+        # Whatever an unusual configuration makes the library raise: it is the input that must be mended.
+        raise UserError(
+            f"{folder / 'config.json'} describes no model ({type(error).__name__}: {_shortened(error)})"
+        ) from error
+
+
 def _model(
-    checkpoint: Checkpoint, dtype: torch.dtype, trust_remote_code: bool, attention: str | None
-) -> PreTrainedModel:
+    checkpoint: Checkpoint,
+    config: PreTrainedConfig,
+    dtype: torch.dtype,
+    trust_remote_code: bool,
+    attention: str | None,
+) -> tuple[PreTrainedModel, int]:
+    """The model, and how many stored tensors it has no use for."""
     try:
         loaded: Any = AutoModelForCausalLM.from_pretrained(
             checkpoint.folder,
+            config=config,
             dtype=dtype,
             attn_implementation=attention,
             use_safetensors=True,
             local_files_only=True,
             trust_remote_code=trust_remote_code,
             output_loading_info=True,
+            ignore_mismatched_sizes=True,  # they are refused below, by name
         )
     except Exception as error:
-        # Whatever an unusual checkpoint makes the library raise: it is the input that must be mended.
+        # The same boundary as for the configuration.
         raise UserError(
             f"{checkpoint.folder} could not be opened as a causal language model "
             f"({type(error).__name__}: {_shortened(error)})"
         ) from error
     model, report = loaded
+    mismatched = sorted(report["mismatched_keys"])
+    if mismatched:
+        weight, stored, expected = mismatched[0]
+        raise UserError(
+            f"{checkpoint.folder} stores {weight} as {list(stored)}, but its config.json asks for "
+            f"{list(expected)}: the weights and the configuration do not belong together."
+        )
     missing = sorted(report["missing_keys"])
     if missing:
         raise UserError(
             f"{checkpoint.folder} lacks {len(missing)} of the weights that its config.json asks for, such as "
             f"{missing[0]}: the weights and the configuration do not belong together, or files are missing."
         )
-    return model
+    return model, len(report["unexpected_keys"])
 
 
 def _tokenizer(folder: Path, trust_remote_code: bool) -> PreTrainedTokenizerBase:
@@ -159,7 +196,7 @@ def _tokenizer(folder: Path, trust_remote_code: bool) -> PreTrainedTokenizerBase
         )
         usable = len(tokenizer("a text")["input_ids"]) > 0
     except Exception as error:
-        # The same boundary as for the weights.
+        # The same boundary again.
         raise UserError(
             f"The tokenizer in {folder} could not be opened ({type(error).__name__}: {_shortened(error)})"
         ) from error

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 import torch
-from tests.architectures import ARCHITECTURES, VOCABULARY
 from torch import Tensor, nn
 from transformers.pytorch_utils import Conv1D
 
 from hyperprune_lab.models import BlockStream, PrunableLinear, find_blocks, input_key, prunable, record_inputs
+from tests.architectures import ARCHITECTURES, VOCABULARY
 
 
 def ids(sequences: int = 2) -> Tensor:
@@ -157,32 +159,25 @@ def test_the_recorded_input_is_what_the_linear_multiplies(architecture: str) -> 
     model = ARCHITECTURES[architecture]()
     blocks = find_blocks(model)
     stream = BlockStream.capture(model, blocks, ids(), batch=2)
+    inputs: dict[str, Tensor] = {}
+    outputs: dict[str, Tensor] = {}
+
+    def keep_input(key: str, names: tuple[str, ...], x: Tensor) -> None:
+        inputs.update(dict.fromkeys(names, x))
+
+    def keep_output(name: str, module: nn.Module, args: object, output: Tensor) -> None:
+        outputs[name] = output.reshape(-1, output.shape[-1])
+
     for index in range(len(blocks)):
-        linears = {linear.name: linear for linear in prunable(blocks[index], blocks.prefix(index))}
-        outputs: dict[str, Tensor] = {}
-        handles = [
-            linear.module.register_forward_hook(
-                lambda _, args, output, name=name: outputs.__setitem__(
-                    name, output.reshape(-1, output.shape[-1])
-                )
-            )
-            for name, linear in linears.items()
-        ]
-        inputs: dict[str, Tensor] = {}
-
-        def sink(key: str, names: tuple[str, ...], x: Tensor, inputs: dict[str, Tensor] = inputs) -> None:
-            inputs.update(dict.fromkeys(names, x))
-
-        with record_inputs(list(linears.values()), sink):
+        linears = prunable(blocks[index], blocks.prefix(index))
+        for linear in linears:
+            linear.module.register_forward_hook(partial(keep_output, linear.name))
+        with record_inputs(linears, keep_input):
             stream.forward(index, stream.hidden[0])
-        assert inputs.keys() == outputs.keys() == linears.keys()
-        for name, linear in linears.items():
+        for linear in linears:
             bias = 0 if linear.module.bias is None else linear.module.bias
-            torch.testing.assert_close(
-                inputs[name] @ linear.weight().T + bias, outputs[name], rtol=1e-4, atol=1e-5
-            )
-        for handle in handles:
-            handle.remove()
+            expected = inputs[linear.name] @ linear.weight().T + bias
+            torch.testing.assert_close(outputs[linear.name], expected, rtol=1e-4, atol=1e-5)
 
 
 def test_hooks_come_off_and_nothing_more_is_delivered_after_an_exception() -> None:
@@ -190,12 +185,14 @@ def test_hooks_come_off_and_nothing_more_is_delivered_after_an_exception() -> No
     blocks = find_blocks(model)
     linears = prunable(blocks[0], "b")
     seen: list[str] = []
-    with (
-        pytest.raises(RuntimeError, match="stop here"),
-        record_inputs(linears, lambda key, names, x: seen.append(key)),
-    ):
-        linears[0].module(torch.zeros(1, 32))
-        raise RuntimeError("stop here")
+
+    def fail_inside() -> None:
+        with record_inputs(linears, lambda key, names, x: seen.append(key)):
+            linears[0].module(torch.zeros(1, 32))
+            raise RuntimeError("stop here")
+
+    with pytest.raises(RuntimeError, match="stop here"):
+        fail_inside()
     assert seen == []
     assert all(not linear.module._forward_pre_hooks for linear in linears)
     with record_inputs(linears, lambda key, names, x: seen.append(key)):
