@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import runpy
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -209,3 +211,17 @@ def test_lab_outside_a_checkout_is_refused(monkeypatch, tmp_path):
     monkeypatch.setattr(notebooks, "NOTEBOOKS", tmp_path / "none")
     with pytest.raises(UserError, match="checkout"):
         notebooks.lab_command(8888, True)
+
+
+def test_the_server_sends_small_messages_at_once(monkeypatch):
+    websocket = pytest.importorskip("jupyter_server.services.kernels.websocket")
+    calls = []
+
+    async def opened(handler, kernel_id):
+        calls.append(("open", kernel_id))
+
+    monkeypatch.setattr(websocket.KernelWebsocketHandler, "open", opened)
+    runpy.run_path(str(notebooks.SETTINGS / "jupyter_server_config.py"))
+    handler = SimpleNamespace(set_nodelay=lambda value: calls.append(("no delay", value)))
+    asyncio.run(websocket.KernelWebsocketHandler.open(handler, "kernel"))
+    assert calls == [("no delay", True), ("open", "kernel")]
