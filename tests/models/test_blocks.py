@@ -84,9 +84,7 @@ def test_lists_inside_a_block_and_lists_without_linears_do_not_count() -> None:
 @pytest.mark.unchecked
 def test_a_model_without_blocks_is_refused() -> None:
     model = TextModel(words=nn.Embedding(9, 16), head=nn.Linear(16, 9))
-    with pytest.raises(
-        UserError, match=r"TextModel has no list of transformer blocks.*causal language"
-    ):
+    with pytest.raises(UserError, match=r"TextModel has no list of transformer blocks.*causal language"):
         find_blocks(model)
 
 
