@@ -10,8 +10,17 @@ from functools import cache
 
 from hyperprune_lab.demo import words_people, words_things, words_world
 
-_AN_EXCEPTIONS = {"hour": True, "honest": True, "heir": True, "useful": False, "one": False, "usual": False,
-                  "unicorn": False, "uniform": False, "ewe": False}
+_AN_EXCEPTIONS = {
+    "hour": True,
+    "honest": True,
+    "heir": True,
+    "useful": False,
+    "one": False,
+    "usual": False,
+    "unicorn": False,
+    "uniform": False,
+    "ewe": False,
+}
 
 
 @cache
@@ -143,12 +152,13 @@ def _people() -> tuple[Person, ...]:
 
 
 def _kinds() -> tuple[Kind, ...]:
-    kinds = []
+    kinds: list[Kind] = []
     for line in words_things.OBJECTS.strip().splitlines():
         category, weight, materials, colored, nouns = (cell.strip() for cell in line.split("|"))
-        # Two-word nouns keep their space out of the word lists, so a plain split is enough.
-        for word in nouns.split():
-            kinds.append(Kind(*_pair(word), category, int(weight), tuple(materials.split()), colored == "y"))
+        made_of, may_be_colored = tuple(materials.split()), colored == "y"
+        kinds += [
+            Kind(*_pair(word), category, int(weight), made_of, may_be_colored) for word in nouns.split()
+        ]
     return tuple(kinds)
 
 
@@ -159,15 +169,20 @@ def _places() -> tuple[Place, ...]:
         for noun in nouns.replace("post office", "post_office").split():
             noun = noun.replace("_", " ")
             into = "into" if group == "room" else "to"
-            places.append(Place(noun, group, preposition, f"the {noun}", f"{preposition} the {noun}",
-                                f"{into} the {noun}"))
+            places.append(
+                Place(
+                    noun, group, preposition, f"the {noun}", f"{preposition} the {noun}", f"{into} the {noun}"
+                )
+            )
     return tuple(places)
 
 
 def _animals() -> tuple[Animal, ...]:
     animals = []
     for word, sound, home, habit in _rows(words_things.ANIMALS):
-        animals.append(Animal(*_pair(word), sound, home if home.startswith("on ") else f"in the {home}", habit))
+        animals.append(
+            Animal(*_pair(word), sound, home if home.startswith("on ") else f"in the {home}", habit)
+        )
     return tuple(animals)
 
 
@@ -211,18 +226,45 @@ ANIMALS = _animals()
 TAME = tuple(animal for animal in ANIMALS if animal.noun in words_things.SMALL_ANIMALS.split())
 TRICKY = tuple(_pair(word) for word in words_things.TRICKY_PLURALS.split())
 NOUNS = TRICKY + tuple((kind.noun, kind.plural) for kind in KINDS) + FOODS
-WEATHER = tuple((name, clause, tuple(seasons.split())) for name, clause, seasons in _rows(words_world.WEATHER))
+WEATHER = tuple(
+    (name, clause, tuple(seasons.split())) for name, clause, seasons in _rows(words_world.WEATHER)
+)
 SEASONS = tuple(words_world.SEASONS.split())
 DAYS = tuple(words_world.DAYS.split())
 MONTHS = tuple(words_world.MONTHS.split())
-SEASON_MONTHS = {"winter": ("December", "January", "February"), "spring": ("March", "April", "May"),
-                 "summer": ("June", "July", "August"), "autumn": ("September", "October", "November")}
+SEASON_MONTHS = {
+    "winter": ("December", "January", "February"),
+    "spring": ("March", "April", "May"),
+    "summer": ("June", "July", "August"),
+    "autumn": ("September", "October", "November"),
+}
 DAY_TIMES = _items(words_world.DAY_TIMES)
 OPPOSITES = tuple(tuple(pair.split()) for pair in _items(words_world.OPPOSITES))
 CAUSES = tuple(Cause(*row) for row in _rows(words_world.CAUSES))
 WORKINGS = _workings()
 DETAILS = _items(words_world.DETAILS)
 MORALS = _items(words_world.MORALS)
-NUMBERS = ("zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen "
-           "seventeen eighteen nineteen twenty").split()
-ORDINALS = "first second third fourth fifth sixth seventh eighth".split()
+NUMBERS = [
+    "zero",
+    "one",
+    "two",
+    "three",
+    "four",
+    "five",
+    "six",
+    "seven",
+    "eight",
+    "nine",
+    "ten",
+    "eleven",
+    "twelve",
+    "thirteen",
+    "fourteen",
+    "fifteen",
+    "sixteen",
+    "seventeen",
+    "eighteen",
+    "nineteen",
+    "twenty",
+]
+ORDINALS = ["first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth"]

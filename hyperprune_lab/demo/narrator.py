@@ -118,16 +118,17 @@ class Narrator:
 
     def subject(self, person: Person) -> str:
         """The name, or the pronoun where only this person can be meant."""
-        if self._focus is person and not self._now:
-            if all(other is person or other.she != person.she for other in self._last) and self.chance(0.6):
-                self._now.append(person)
-                return person.subject
+        clear = self._focus is person and not self._now
+        clear = clear and all(other is person or other.she != person.she for other in self._last)
+        if clear and self.chance(0.6):
+            self._now.append(person)
+            return person.subject
         return self.name(person)
 
     def say(self, text: str) -> None:
         """Adds one or more sentences; the first letter is capitalized."""
         first = 1 if text[0] == '"' else 0
-        text = text[:first] + text[first].upper() + text[first + 1:]
+        text = text[:first] + text[first].upper() + text[first + 1 :]
         self.parts.append(text if self._fresh else " " + text)
         self.words += text.count(" ") + 1
         self._fresh = False
@@ -154,17 +155,25 @@ class Narrator:
             self.forget()
             self.say(detail + ".")
 
-    def ask(self, skill: str, question: str, opening: str, answer: str, wrong: Sequence[str],
-            closing: str = ".") -> None:
-        """A question and its answer, as `question opening answer closing`; remembered as a quiz of `skill`."""
+    def ask(
+        self, skill: str, question: str, opening: str, answer: str, wrong: Sequence[str], closing: str = "."
+    ) -> None:
+        """A question and its answer, `question opening answer closing`; remembered as a quiz of `skill`."""
         self.forget()
         if question and self.chance(0.12):
             question, opening = f"Question: {question}", f"Answer: {opening}".rstrip()
         lead = f"{question} {opening}".strip()
         if not self._fresh:
             lead = " " + lead
-        self.quizzes.append(Quiz(skill, len(self.parts), lead, " " + answer,
-                                 tuple(dict.fromkeys(" " + other for other in wrong if other != answer))))
+        self.quizzes.append(
+            Quiz(
+                skill,
+                len(self.parts),
+                lead,
+                " " + answer,
+                tuple(dict.fromkeys(" " + other for other in wrong if other != answer)),
+            )
+        )
         self.parts.append(f"{lead} {answer}{closing}")
         self.words += self.parts[-1].count(" ") + 1
         self._fresh = False
@@ -175,4 +184,4 @@ class Narrator:
 
     def prompt(self, quiz: Quiz) -> str:
         """The story up to the answer of `quiz`."""
-        return ("".join(self.parts[:quiz.at]) + quiz.lead).lstrip()
+        return ("".join(self.parts[: quiz.at]) + quiz.lead).lstrip()

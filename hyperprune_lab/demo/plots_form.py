@@ -1,10 +1,11 @@
 """The form of a plot: beats with several wordings each, questions with slots for answers.
 
-Slots: {A} and {B} are a woman and a man (either way round, so pronouns are clear), {C} is a third person; {he_a},
-{him_a}, {his_a} are the pronouns of A (capitalized {He_a}); {x}, {y} are things, {ax}, {ay} the same with article and
-adjectives; {p}, {q}, {r} are places of one kind ("cellar"), {in_p} is "in the cellar"; {t}, {u} are towns; {job} and
-{jobs} are two occupations; {many} and {one} are a food; {n}, {m} are numbers.
-Does not know the plots themselves, nor who fills the slots.
+Slots: {A} and {B} are a woman and a man, either way round, so that pronouns are clear; {C} is a third
+person. {he_a}, {him_a}, {his_a} are the pronouns of A ({He_a} begins a sentence). {x} and {y} are things;
+{ax}, {ay} are the same with article and adjectives. {p}, {q}, {r} are places of one kind ("cellar");
+{in_p} is "in the cellar". {t} and {u} are towns, {job} and {jobs} occupations, {n}, {m}, {k} numbers,
+{many} and {one} a food. A name with 2 or 3 behind it is another one of its kind, for wrong answers. Does
+not know the plots themselves, nor who fills the slots.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class Plot:
-    """Beats in order, each with its wordings, the questions that may follow, and who has the thing {x} in the end."""
+    """Beats in order, each with its wordings; questions that may follow; who has {x} in the end."""
 
     beats: tuple[tuple[str, ...], ...]
     questions: tuple[Question, ...]

@@ -2,16 +2,17 @@
 
 Does not know any model; it gives a prompt, some continuations and the index of the right one.
 
-A probe is a question of a held-out story, cut off right before its answer. The set is balanced. The right answer stands
-at every index equally often; picking the longest candidate, or always the same word, gains nothing. Where the answer has
-been mentioned in the prompt, picking what was mentioned first, last or most often scores as chance does; in the other
-skills these rules score at most chance, since there the answer is often new.
+A probe is a question of a held-out story, cut off right before its answer. The set is balanced. The right
+answer stands at every index equally often; picking the longest candidate, or always the same word, gains
+nothing. Where the answer has been mentioned in the prompt, picking what was mentioned first, last or most
+often scores as chance does; in the other skills these rules score at most chance, since there the answer
+is often new.
 """
 
 from __future__ import annotations
 
 import re
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from random import Random
@@ -21,8 +22,20 @@ from hyperprune_lab.demo.narrator import Narrator, Quiz
 from hyperprune_lab.demo.world import HELD_OUT, tell
 from hyperprune_lab.errors import UserError
 
-SKILLS = ("possession", "location", "counting", "agreement", "opposite", "copying", "pronoun", "comparison", "cause",
-          "attribute", "ordering", "plural")
+SKILLS = (
+    "possession",
+    "location",
+    "counting",
+    "agreement",
+    "opposite",
+    "copying",
+    "pronoun",
+    "comparison",
+    "cause",
+    "attribute",
+    "ordering",
+    "plural",
+)
 MOST_WORDS = 180
 # Skills whose answer has been mentioned in the prompt, so that position or frequency might give it away.
 _MENTIONED = ("possession", "location", "copying", "pronoun", "comparison", "cause", "attribute")
@@ -30,6 +43,8 @@ _MENTIONED = ("possession", "location", "copying", "pronoun", "comparison", "cau
 _SLACK = 1.5
 _COPY_WORDS = (50, 150)
 _OPPOSED = tuple(word for pair in OPPOSITES for word in pair)
+# "right" is the opposite of "wrong" and of "left": words like it would allow two right answers.
+_TWO_OPPOSITES = tuple(sorted({word for word in _OPPOSED if _OPPOSED.count(word) > 1}))
 _ONE, _MANY = (tuple(sorted({noun[index] for noun in NOUNS if noun[0] != noun[1]})) for index in (0, 1))
 # Probes live in a range of their own above the held-out stories used as evaluation text.
 _FIRST_SEED = HELD_OUT + 2**39
@@ -47,12 +62,17 @@ class Probe:
 
 def mentions(prompt: str, answer: str) -> list[int]:
     """Character positions in `prompt` where `answer` occurs as whole words."""
-    return [match.start() for match in re.finditer(rf"\b{re.escape(answer.strip())}\b", prompt, re.IGNORECASE)]
+    return [
+        match.start() for match in re.finditer(rf"\b{re.escape(answer.strip())}\b", prompt, re.IGNORECASE)
+    ]
 
 
 def hints(probe: Probe) -> dict[str, float]:
-    """How much better than chance each shallow rule does on this probe: picking the candidate that the prompt names
-    first, last or most often, or the longest. Zero is chance; ties are shared."""
+    """How much better than chance each shallow rule does on this probe.
+
+    The rules pick the candidate that the prompt names first, last or most often, or the longest. Ties are
+    shared, so zero is chance and `1 - 1/candidates` is certainty.
+    """
     places = [mentions(probe.prompt, answer) for answer in probe.answers]
     nowhere = len(probe.prompt)
     chance = 1 / len(probe.answers)
@@ -82,7 +102,7 @@ def probes(seed: int, per_skill: int) -> list[Probe]:
         raise UserError(f"probes need per_skill >= 1 and seed >= 0, not {per_skill} and {seed}")
     random = Random(seed)
     chosen: dict[str, list[Probe]] = {skill: [] for skill in SKILLS}
-    leaning: dict[str, Counter[str]] = {skill: Counter() for skill in SKILLS}
+    leaning: dict[str, dict[str, float]] = {skill: defaultdict(float) for skill in SKILLS}
     told = _FIRST_SEED + seed * 2**20
     while any(len(found) < per_skill for found in chosen.values()):
         narrator = tell(told)
@@ -99,7 +119,7 @@ def probes(seed: int, per_skill: int) -> list[Probe]:
 
 
 def _probe(narrator: Narrator, quiz: Quiz, position: int, random: Random) -> Probe | None:
-    """The quiz as a probe with its right answer at index `position` modulo their number; None where unsuitable."""
+    """The quiz as a probe, right at index `position` modulo the number of answers; None if unsuitable."""
     prompt = narrator.prompt(quiz)
     if prompt.count(" ") + prompt.count("\n") >= MOST_WORDS:
         return None
@@ -111,13 +131,15 @@ def _probe(narrator: Narrator, quiz: Quiz, position: int, random: Random) -> Pro
     if not wrong:
         return None
     if quiz.skill == "opposite":
+        if any(mentions(quiz.lead + quiz.answer, word) for word in _TWO_OPPOSITES):
+            return None
         wrong = _unmentioned(prompt, quiz.answer, 2, _OPPOSED, random)
     elif quiz.skill == "plural":
         # A third noun in the number asked for: then the one form that is new in the prompt need not be right.
         number = _MANY if quiz.answer.strip() in _MANY else _ONE
         wrong += _unmentioned(prompt, quiz.answer, 1, number, random)
     if quiz.skill == "copying":
-        distance = prompt[mentions(prompt, quiz.answer)[-1]:].count(" ")
+        distance = prompt[mentions(prompt, quiz.answer)[-1] :].count(" ")
         if not _COPY_WORDS[0] <= distance <= _COPY_WORDS[1]:
             return None
     random.shuffle(wrong)
@@ -138,15 +160,17 @@ def _unmentioned(prompt: str, answer: str, count: int, pool: Sequence[str], rand
     return wrong
 
 
-def _balances(probe: Probe, leaning: Counter[str]) -> bool:
-    """Takes the probe into `leaning` if that keeps every shallow rule within one and a half probes of chance."""
+def _balances(probe: Probe, leaning: dict[str, float]) -> bool:
+    """Takes the probe into `leaning` if that keeps every shallow rule within `_SLACK` probes of chance."""
     gains = hints(probe)
     for index, answer in enumerate(probe.answers):
         gains[answer] = (index == probe.correct) - 1 / len(probe.answers)
     for rule, gain in gains.items():
         after = leaning[rule] + gain
         # Where the answer need not have been mentioned, a rule may do worse than chance, never better.
-        size, before = (abs(after), abs(leaning[rule])) if probe.skill in _MENTIONED else (after, leaning[rule])
+        size, before = (
+            (abs(after), abs(leaning[rule])) if probe.skill in _MENTIONED else (after, leaning[rule])
+        )
         if size > _SLACK and size > before:
             return False
     for rule, gain in gains.items():

@@ -1,6 +1,7 @@
 """The three evaluation texts that the story world writes itself, from seeds held out from training.
 
-Does not know where the files lie or who measures on them; the two written texts beside them are no business of its own.
+Does not know where the files lie or who measures on them; the two written texts beside them are no
+concern of it.
 """
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# ruff: noqa: E501 - one entry a line
 """Raw words about things: objects by category, foods, animals and what they are like.
 
 Knows nothing of grammar or stories; `lexicon` parses these strings.
@@ -26,7 +27,9 @@ desk thing|2|brass steel|n|clock scale telescope globe typewriter microscope mag
 garden thing|3|clay wooden tin|y|flowerpot wheelbarrow trough scarecrow beehive birdhouse"""
 
 SIZES = "small large little big tiny huge long short tall wide narrow"
-CONDITIONS = "old new clean dirty shiny dusty broken plain heavy light strange beautiful useful ordinary empty"
+CONDITIONS = (
+    "old new clean dirty shiny dusty broken plain heavy light strange beautiful useful ordinary empty"
+)
 COLORS = "red blue green yellow white black brown gray orange purple pink"
 
 # countable foods (noun/plural), sold by the piece
@@ -86,7 +89,9 @@ bat;squeaks;cave;flies in the dark
 beaver;splashes;river;builds dams"""
 
 # those small enough to be carried home
-SMALL_ANIMALS = "dog cat goat hen duck goose owl crow fox pigeon rabbit hedgehog squirrel otter swan deer lamb"
+SMALL_ANIMALS = (
+    "dog cat goat hen duck goose owl crow fox pigeon rabbit hedgehog squirrel otter swan deer lamb"
+)
 
 # irregular or tricky plurals for the grammar lessons, beside all the nouns above
 TRICKY_PLURALS = """child/children man/men woman/women foot/feet tooth/teeth goose/geese mouse/mice ox/oxen

@@ -1,3 +1,4 @@
+# ruff: noqa: E501 - one entry a line
 """Raw words about the world: places, weather, times, opposites, causes and how things work.
 
 Knows nothing of grammar or stories; `lexicon` parses these strings.

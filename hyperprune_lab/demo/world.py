@@ -8,13 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from hyperprune_lab.demo.genre_tale import tale
 from hyperprune_lab.demo.genres_known import KNOWN
+from hyperprune_lab.demo.genres_spoken import SPOKEN
 from hyperprune_lab.demo.genres_told import TOLD, ending
 from hyperprune_lab.demo.narrator import Narrator
 from hyperprune_lab.errors import UserError
 
 HELD_OUT = 2**40
-_TELL = {**TOLD, **KNOWN}
+_TELL = {**TOLD, **SPOKEN, "tale": tale, **KNOWN}
 GENRES = tuple(_TELL)
 # Tales are the most connected prose, so they are told more often.
 _WEIGHTED = GENRES + ("tale",) * 4
