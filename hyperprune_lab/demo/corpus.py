@@ -1,12 +1,13 @@
-"""Packed token files for training the embedded model: the story world, real text, and a held-out slice of each.
+"""Packed token files that the embedded model is trained on: story world, real text, a held-out slice of each.
 
-Knows nothing about models or training; it turns text into uint16 tokens on disk, the same bytes for the same seed.
+Knows nothing about models or training; it turns text into uint16 tokens on disk, the same bytes for the same
+seed.
 
-    python -m hyperprune_lab.demo.corpus --text-dir ../shared/data/text --stories 100000 --out DIR --tokenizer DIR
+    python -m hyperprune_lab.demo.corpus --text-dir TEXTS --stories 300000 --out DIR
 
-Every document ends with ``<|end|>``. A source's last 3 % of characters is held out; the story world's held-out
-stories come from a seed range of their own. Two domains are never trained on at all. ``manifest.json`` names each
-source with its licence, sha256, token counts and seeds.
+Every document ends with ``<|end|>``. A source's last 3 % of characters is held out; the story world's
+held-out stories come from a seed range of their own. Two domains are never trained on at all.
+``manifest.json`` names each source with its licence, sha256, token counts and seeds.
 """
 
 from __future__ import annotations
@@ -32,7 +33,8 @@ from hyperprune_lab.errors import UserError
 
 HELD_OUT_SHARE = 0.03
 STORY_WORLD = "story_world"
-# Story seeds: training counts up from its seed; held-out stories lie in the world's held-out range, far from its start.
+# Story seeds: training counts up from its seed; held-out stories lie in the world's held-out range, far from
+# its start.
 TRAIN_SEED, HELD_OUT_SEED, TOKENIZER_SEED = 1_000_000_000, HELD_OUT + 1_000_000_000, 2_000_000_000
 HELD_OUT_STORIES = 2_000
 CHUNK = 1_000
@@ -42,7 +44,7 @@ _LZMA = [{"id": lzma.FILTER_LZMA2, "preset": 6, "lc": 2, "lp": 1, "pb": 1}]
 
 @dataclass(frozen=True)
 class Source:
-    """One real text: its file, licence, and how to cut it into documents; ``train`` False means never trained on."""
+    """One real text: file, licence, how to cut it into documents; ``train`` False means never trained on."""
 
     name: str
     file: str
@@ -56,7 +58,9 @@ def strip_gutenberg(text: str) -> str:
     start = re.search(r"^\*\*\* ?START OF (?:THIS|THE) PROJECT GUTENBERG.*$", text, re.M)
     end = re.search(r"^\*\*\* ?END OF (?:THIS|THE) PROJECT GUTENBERG.*$", text, re.M)
     if start is None or end is None or end.start() < start.end():
-        raise UserError("a Gutenberg text has no START/END lines; give the file as Project Gutenberg publishes it")
+        raise UserError(
+            "a Gutenberg text has no START/END lines; give the file as Project Gutenberg publishes it"
+        )
     return text[start.end() : end.start()].strip() + "\n"
 
 
@@ -91,7 +95,9 @@ def _reviews(text: str) -> list[str]:
 
 
 def _fairy_tales(text: str) -> list[str]:
-    return [part.strip() for part in re.split(r"\n\s*\n(?=Once upon a time|Once there was)", text) if part.strip()]
+    return [
+        part.strip() for part in re.split(r"\n\s*\n(?=Once upon a time|Once there was)", text) if part.strip()
+    ]
 
 
 def _json_lines(text: str) -> list[str]:
@@ -113,7 +119,7 @@ SOURCES: tuple[Source, ...] = (
 
 
 def split_held_out(documents: list[str], share: float = HELD_OUT_SHARE) -> tuple[list[str], list[str]]:
-    """(train, held out): the last ``share`` of all characters is held out, cutting between documents or sentences."""
+    """(train, held out): the last ``share``, cut between documents or sentences, is held out."""
     if len(documents) == 1:
         text = documents[0]
         sentence = re.compile(r"[.!?][\"')]*\s").search(text, int(len(text) * (1 - share)))
@@ -128,7 +134,7 @@ def split_held_out(documents: list[str], share: float = HELD_OUT_SHARE) -> tuple
 
 
 def read_source(source: Source, text_dir: Path) -> tuple[list[str], list[str], str]:
-    """(training documents, held-out documents, sha256 of the file); a source never trained on is all held out."""
+    """(training documents, held-out documents, sha256); a source never trained on is all held out."""
     path = text_dir / source.file
     if not path.is_file():
         raise UserError(f"{path} is missing; --text-dir must hold {source.file}")
@@ -156,7 +162,7 @@ def _story_chunk(task: tuple[str, int, int]) -> tuple[bytes, bytes]:
 
 
 def write_stories(path: Path, tokenizer_dir: Path, seed: int, count: int, workers: int) -> dict[str, Any]:
-    """Make ``count`` stories with ``workers`` processes and write their tokens; the file does not depend on ``workers``.
+    """Make ``count`` stories and write their tokens; the file does not depend on the number of ``workers``.
 
     Workers compress their own chunks: xz streams in a row are one valid xz file. Returns the manifest entry.
     """
@@ -169,7 +175,10 @@ def write_stories(path: Path, tokenizer_dir: Path, seed: int, count: int, worker
             file.write(packed)
             if done % 20 == 0 or done == len(tasks):
                 seconds = time.monotonic() - started
-                print(f"  stories: {done}/{len(tasks)} chunks, {size / 2e6:.2f} M tokens, {seconds:.0f} s", flush=True)
+                print(
+                    f"  stories: {done}/{len(tasks)} chunks, {size / 2e6:.2f} M tokens, {seconds:.0f} s",
+                    flush=True,
+                )
     return {"tokens": size // 2, "bytes": path.stat().st_size, "sha256_of_tokens": digest.hexdigest()}
 
 
@@ -181,7 +190,11 @@ def write_tokens(path: Path, tokens: np.ndarray) -> dict[str, Any]:
     """Write uint16 tokens as little-endian bytes in an xz container; returns the manifest entry."""
     raw = tokens.astype("<u2").tobytes()
     path.write_bytes(_compress(raw))
-    return {"tokens": int(tokens.size), "bytes": path.stat().st_size, "sha256_of_tokens": hashlib.sha256(raw).hexdigest()}
+    return {
+        "tokens": int(tokens.size),
+        "bytes": path.stat().st_size,
+        "sha256_of_tokens": hashlib.sha256(raw).hexdigest(),
+    }
 
 
 def read_tokens(path: Path) -> np.ndarray:
@@ -213,10 +226,18 @@ def pack_real_text(text_dir: Path, tokenizer_dir: Path, out: Path) -> dict[str, 
         train, held_out, digest = read_source(source, text_dir)
         entry: dict[str, Any] = {"file": source.file, "licence": source.licence, "sha256": digest}
         if train:
-            entry["train"] = write_tokens(out / "train" / f"{source.name}.xz", pack_documents(train, tokenizer))
-        entry["heldout"] = write_tokens(out / "heldout" / f"{source.name}.xz", pack_documents(held_out, tokenizer))
+            entry["train"] = write_tokens(
+                out / "train" / f"{source.name}.xz", pack_documents(train, tokenizer)
+            )
+        entry["heldout"] = write_tokens(
+            out / "heldout" / f"{source.name}.xz", pack_documents(held_out, tokenizer)
+        )
         entries[source.name] = entry
-        print(f"  {source.name}: {entry.get('train', {}).get('tokens', 0)} + {entry['heldout']['tokens']} tokens", flush=True)
+        print(
+            f"  {source.name}: {entry.get('train', {}).get('tokens', 0)}"
+            f" + {entry['heldout']['tokens']} tokens",
+            flush=True,
+        )
     return entries
 
 
@@ -236,14 +257,18 @@ def build_corpus(
 ) -> dict[str, Any]:
     """Write ``out/train/*.xz``, ``out/heldout/*.xz`` and ``out/manifest.json``; returns the manifest.
 
-    Without ``text_dir`` the real text already in ``out`` stays; with ``story_count`` 0 the stories already there stay.
-    Raises ``UserError`` where what stays was made with another tokenizer.
+    Without ``text_dir`` the real text already in ``out`` stays; with ``story_count`` 0 the stories already
+    there stay. Raises ``UserError`` where what stays was made with another tokenizer.
     """
     for part in ("train", "heldout"):
         (out / part).mkdir(parents=True, exist_ok=True)
     index = out / "manifest.json"
     digest = hashlib.sha256((tokenizer_dir / "tokenizer.json").read_bytes()).hexdigest()
-    manifest: dict[str, Any] = {"vocabulary": len(load_tokenizer(tokenizer_dir)), "tokenizer_sha256": digest, "sources": {}}
+    manifest: dict[str, Any] = {
+        "vocabulary": len(load_tokenizer(tokenizer_dir)),
+        "tokenizer_sha256": digest,
+        "sources": {},
+    }
     if index.is_file():
         before = json.loads(index.read_text(encoding="utf-8"))
         if before["tokenizer_sha256"] != digest:
@@ -259,11 +284,19 @@ def build_corpus(
 
 def main() -> None:
     """Command line: train the tokenizer if its folder has none, then pack what is asked for."""
-    parser = argparse.ArgumentParser(description="Prepare the token files that the embedded model is trained on.")
-    parser.add_argument("--text-dir", type=Path, help="folder with the real texts; without it they stay as packed before")
-    parser.add_argument("--stories", type=int, default=300_000, help="training stories; 0: they stay as packed before")
+    parser = argparse.ArgumentParser(
+        description="Prepare the token files that the embedded model is trained on."
+    )
+    parser.add_argument(
+        "--text-dir", type=Path, help="folder with the real texts; without it they stay as packed before"
+    )
+    parser.add_argument(
+        "--stories", type=int, default=300_000, help="training stories; 0: they stay as packed before"
+    )
     parser.add_argument("--out", type=Path, required=True, help="folder for the token files")
-    parser.add_argument("--tokenizer", type=Path, default=Path("data/models/demo"), help="folder of the tokenizer")
+    parser.add_argument(
+        "--tokenizer", type=Path, default=Path("data/models/demo"), help="folder of the tokenizer"
+    )
     parser.add_argument("--workers", type=int, default=2)
     options = parser.parse_args()
     if not (options.tokenizer / "tokenizer.json").is_file():
@@ -271,8 +304,15 @@ def main() -> None:
             parser.error("training the tokenizer needs --text-dir")
         print("training the tokenizer", flush=True)
         save_tokenizer(train_tokenizer(tokenizer_texts(options.text_dir)), options.tokenizer)
-    manifest = build_corpus(options.out, options.tokenizer, options.text_dir, options.stories, options.workers)
-    parts = [entry[part] for entry in manifest["sources"].values() for part in ("train", "heldout") if part in entry]
+    manifest = build_corpus(
+        options.out, options.tokenizer, options.text_dir, options.stories, options.workers
+    )
+    parts = [
+        entry[part]
+        for entry in manifest["sources"].values()
+        for part in ("train", "heldout")
+        if part in entry
+    ]
     tokens, size = sum(p["tokens"] for p in parts), sum(p["bytes"] for p in parts)
     print(f"{tokens / 1e6:.2f} M tokens, {size / 2**20:.1f} MiB in {options.out}", flush=True)
 

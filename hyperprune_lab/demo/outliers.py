@@ -1,12 +1,12 @@
-"""Outlier channels of a Llama-shaped model: planting them, measuring what they carry, and giving them amplitude.
+"""Outlier channels of a Llama-shaped model: plant them, measure what they carry, give them amplitude.
 
 Knows nothing about training, tokenizers or files; it needs norms followed by linears, and tokens.
 
-Two inputs of a block come from a norm: the attention's and the MLP's. Multiplying a norm's gain in channel j by c and
-dividing column j of the linears that read it by c leaves the function as it was. Done *before* training with frozen
-gains (``plant``), Adam's absolute steps make those columns count for more than others: the channels come to carry
-information. Done *after* training (``rescale``) it only changes amplitude, which is why the report shows both states:
-rescaling alone leaves every |W_ij| * ||x_j|| as it was.
+Two inputs of a block come from a norm: the attention's and the MLP's. Multiplying a norm's gain in channel j
+by c and dividing column j of the linears that read it by c leaves the function as it was. Done *before*
+training with frozen gains (``plant``), Adam's absolute steps make those columns count for more than others:
+the channels come to carry information. Done *after* training (``rescale``) it only changes amplitude, which
+is why the report shows both states: rescaling alone leaves every |W_ij| * ||x_j|| as it was.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ TOP_SHARE = 0.01
 
 @dataclass(frozen=True)
 class BlockInput:
-    """One distinct input of a block: the linears that read it, and the norm that makes it (None inside the block)."""
+    """One distinct input of a block: the linears that read it, the norm that makes it (or None)."""
 
     block: int
     name: str
@@ -39,7 +39,7 @@ class BlockInput:
 
 @dataclass(frozen=True)
 class InputMeasurement:
-    """What the channels of one input hold. ``rms`` and ``energy`` are [channels]; energy is H_jj * ||W_:j||^2."""
+    """What the channels of one input hold: ``rms[channels]`` and ``energy[channels]``, H_jj * ||W_:j||^2."""
 
     block: int
     name: str
@@ -73,7 +73,12 @@ def block_inputs(model: nn.Module) -> list[BlockInput]:
     for index, layer in enumerate(model.model.layers):
         attention, mlp = layer.self_attn, layer.mlp
         found += [
-            BlockInput(index, "attention", (attention.q_proj, attention.k_proj, attention.v_proj), layer.input_layernorm),
+            BlockInput(
+                index,
+                "attention",
+                (attention.q_proj, attention.k_proj, attention.v_proj),
+                layer.input_layernorm,
+            ),
             BlockInput(index, "o_proj", (attention.o_proj,), None),
             BlockInput(index, "mlp", (mlp.gate_proj, mlp.up_proj), layer.post_attention_layernorm),
             BlockInput(index, "down_proj", (mlp.down_proj,), None),
@@ -83,13 +88,15 @@ def block_inputs(model: nn.Module) -> list[BlockInput]:
 
 @torch.no_grad()
 def scale_channels(source: BlockInput, channels: Sequence[int], factor: float) -> None:
-    """Multiply the norm's gains of ``channels`` by ``factor`` and divide the columns that read them by it, in place.
+    """Multiply the norm's gains of ``channels`` by ``factor``, divide the columns that read them, in place.
 
-    The function is unchanged; with a power of two every stored number changes by its exponent only, so it is unchanged
-    bit for bit. Raises ``UserError`` for an input that no norm makes.
+    The function is unchanged; with a power of two every stored number changes by its exponent only, so it is
+    unchanged bit for bit. Raises ``UserError`` for an input that no norm makes.
     """
     if source.norm is None:
-        raise UserError(f"block {source.block}'s {source.name} input is not made by a norm, so it has no gain to scale")
+        raise UserError(
+            f"block {source.block}'s {source.name} input is not made by a norm, so it has no gain to scale"
+        )
     index = list(channels)
     source.norm.weight[index] *= factor
     for linear in source.linears:
@@ -97,7 +104,7 @@ def scale_channels(source: BlockInput, channels: Sequence[int], factor: float) -
 
 
 def plant(model: nn.Module, channels: Sequence[int], factor: float) -> None:
-    """Scale ``channels`` by ``factor`` in every norm of every block, function unchanged; meant for initialization."""
+    """Scale ``channels`` by ``factor`` in every block's norms at initialization; function unchanged."""
     for source in block_inputs(model):
         if source.norm is not None:
             scale_channels(source, channels, factor)
@@ -140,7 +147,9 @@ def measure(model: nn.Module, ids: Int[Tensor, "windows window"], batch: int = 1
     for position, source in enumerate(sources):
         power = squares[position] / tokens
         columns = sum(linear.weight.detach().float().square().sum(0) for linear in source.linears)
-        result.append(InputMeasurement(source.block, source.name, power.sqrt().cpu(), (power * columns).cpu()))
+        result.append(
+            InputMeasurement(source.block, source.name, power.sqrt().cpu(), (power * columns).cpu())
+        )
     return result
 
 
@@ -198,11 +207,12 @@ def rescale(
     target_ratio: float = 20.0,
     minimum_share: float = 0.10,
 ) -> dict[str, int]:
-    """Amplify ``channels`` where they already carry information, until channel RMS max/median >= ``target_ratio``.
+    """Amplify ``channels`` where they carry information, until channel RMS max/median >= ``target_ratio``.
 
-    Only norm-made inputs in which ``channels`` hold at least ``minimum_share`` of the energy are touched. Each gets one
-    power of two, the smallest that lifts the strongest of ``channels`` to the target, so a bf16 model computes exactly
-    the same logits. In place; returns the factors by "block.input" (only those above 1).
+    Only norm-made inputs in which ``channels`` hold at least ``minimum_share`` of the energy are touched.
+    Each gets one power of two, the smallest that lifts the strongest of ``channels`` to the target, so a
+    bf16 model computes exactly the same logits. In place; returns the factors by "block.input" (only those
+    above 1).
     """
     factors: dict[str, int] = {}
     measured = {(m.block, m.name): m for m in measure(model, ids)}
@@ -243,7 +253,10 @@ class OutlierReport:
 
     def to_json(self) -> dict[str, Any]:
         """Plain values, ratios included."""
-        return asdict(self) | {"zeroing_ratio": self.zeroing_ratio, "magnitude_over_wanda": self.magnitude_over_wanda}
+        return asdict(self) | {
+            "zeroing_ratio": self.zeroing_ratio,
+            "magnitude_over_wanda": self.magnitude_over_wanda,
+        }
 
 
 def report(
@@ -254,9 +267,10 @@ def report(
     seed: int = 0,
     pattern: NMPattern | None = None,
 ) -> OutlierReport:
-    """Measure one state: per-input table, zeroing test (mean over ``draws`` random choices) and the two mask-only losses.
+    """Measure one state: per-input table, zeroing test (``draws`` random choices), two mask-only losses.
 
-    ``channels`` None means ``carrying_channels``. Random channels exclude them. Wanda reads the dense model's inputs.
+    ``channels`` None means ``carrying_channels``. Random channels exclude them. Wanda reads the dense
+    model's inputs.
     """
     pattern = pattern or NMPattern.parse("2:4")
     measured = measure(model, ids)

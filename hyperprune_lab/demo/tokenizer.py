@@ -2,10 +2,11 @@
 
 Knows nothing about where its training text comes from or which model reads its tokens.
 
-Choices: the only special token is ``<|end|>``; it ends every document and serves as BOS, EOS and padding. Encoding
-adds no special tokens by default (as GPT-2 does), so a text's tokens are the same wherever it stands in a stream; who
-wants the "start of a document" context puts ``<|end|>`` in front. Digits are single tokens, so that counting is
-spelled the same way for every number. Any text round-trips: there is no normalization and no unknown token.
+Choices: the only special token is ``<|end|>``; it ends every document and serves as BOS, EOS and padding.
+Encoding adds no special tokens by default (as GPT-2 does), so a text's tokens are the same wherever it
+stands in a stream; who wants the "start of a document" context puts ``<|end|>`` in front. Digits are single
+tokens, so that counting is spelled the same way for every number. Any text round-trips: there is no
+normalization and no unknown token.
 """
 
 from __future__ import annotations
@@ -27,14 +28,16 @@ _BYTES = 256
 def train_tokenizer(
     texts: Iterable[str], vocabulary: int = VOCABULARY, context: int = 256
 ) -> PreTrainedTokenizerFast:
-    """Train a byte-level BPE on ``texts``; ``<|end|>`` is token 0, and the 256 bytes are always in the vocabulary.
+    """Train a byte-level BPE on ``texts``; ``<|end|>`` is token 0, and the vocabulary holds all 256 bytes.
 
-    ``context`` is the model's window in tokens, kept in the tokenizer's configuration. The same texts in the same
-    order give the same tokenizer. Raises ``UserError`` if ``vocabulary`` has no room for the bytes, or if the texts
-    are too few to fill it.
+    ``context`` is the model's window in tokens, kept in the tokenizer's configuration. The same texts in the
+    same order give the same tokenizer. Raises ``UserError`` if ``vocabulary`` has no room for the bytes, or
+    if the texts are too few to fill it.
     """
     if vocabulary <= _BYTES + 1:
-        raise UserError(f"a vocabulary of {vocabulary} has no room for {_BYTES} bytes and {END}; ask for more")
+        raise UserError(
+            f"a vocabulary of {vocabulary} has no room for {_BYTES} bytes and {END}; ask for more"
+        )
     core = Tokenizer(models.BPE())
     core.pre_tokenizer = pre_tokenizers.Sequence(
         [pre_tokenizers.Digits(individual_digits=True), pre_tokenizers.ByteLevel(add_prefix_space=False)]
@@ -49,7 +52,8 @@ def train_tokenizer(
     core.train_from_iterator(texts, trainer)
     if core.get_vocab_size() != vocabulary:
         raise UserError(
-            f"the texts gave {core.get_vocab_size()} tokens instead of {vocabulary}; give more text or ask for fewer tokens"
+            f"the texts gave {core.get_vocab_size()} tokens instead of {vocabulary}; "
+            "give more text or ask for fewer tokens"
         )
     return PreTrainedTokenizerFast(
         tokenizer_object=core,
@@ -76,7 +80,9 @@ def load_tokenizer(folder: str | Path) -> PreTrainedTokenizerFast:
     """Load the tokenizer saved in ``folder``; raises ``UserError`` where there is none."""
     path = Path(folder)
     if not (path / "tokenizer.json").is_file():
-        raise UserError(f"{path} holds no tokenizer.json; make one with `python -m hyperprune_lab.demo.corpus`")
+        raise UserError(
+            f"{path} holds no tokenizer.json; make one with `python -m hyperprune_lab.demo.corpus`"
+        )
     return PreTrainedTokenizerFast.from_pretrained(str(path))
 
 

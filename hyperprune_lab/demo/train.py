@@ -1,13 +1,14 @@
-"""Train the embedded model: a 9 M Llama on the story world and real text, with outlier channels that carry information.
+"""Train the embedded model: a 9 M Llama with outlier channels, on the story world and real text.
 
-Knows nothing about how the tokens were made or how the model will be pruned; it reads packed tokens and writes a
-Hugging Face folder.
+Knows nothing about how the tokens were made or how the model will be pruned; it reads packed tokens and
+writes a Hugging Face folder.
 
-    python -m hyperprune_lab.demo.train --data DIR --out DIR --tokens 300e6 --minutes 6 --outlier-scale 30 --compile
+    python -m hyperprune_lab.demo.train --data DIR --out DIR --tokens 400e6 --minutes 6 --compile
 
-The run ends at ``--tokens`` or ``--minutes``, whichever comes first, and the schedule (warm-up, constant, linear decay
-to zero over the last 30 %) follows that progress. Outlier recipe: see ``outliers.plant``; the planted gains stay as
-planted with ``--freeze-gains``. A bf16 copy is saved every minute, so a run that is cut leaves a model.
+The run ends at ``--tokens`` or ``--minutes``, whichever comes first, and the schedule (warm-up, constant,
+linear decay to zero over the last 30 %) follows that progress. Outlier recipe: see ``outliers.plant``; the
+planted gains stay as planted with ``--freeze-gains``. A bf16 copy is saved every minute, so a run that is
+cut leaves a model.
 """
 
 from __future__ import annotations
@@ -57,7 +58,7 @@ TINY = ModelShape(hidden=48, layers=2, heads=3, intermediate=96, context=64)
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """One training run. ``tokens`` and ``minutes`` both bound it; ``outlier_channels`` 0 trains an ordinary model."""
+    """One training run; ``tokens`` and ``minutes`` bound it; ``outlier_channels`` 0: an ordinary model."""
 
     tokens: float = 300e6
     minutes: float = 6.0
@@ -75,14 +76,16 @@ class TrainConfig:
 class TokenSampler:
     """Draws windows at random offsets; all training tokens live on the device.
 
-    A window comes from the story world with probability ``story_share``, else from the real text, source by source in
-    proportion to its tokens.
+    A window comes from the story world with probability ``story_share``, else from the real text, source by
+    source in proportion to its tokens.
     """
 
     def __init__(self, folder: Path, story_share: float, device: torch.device, seed: int) -> None:
         files = sorted((folder / "train").glob("*.xz"))
         if not any(f.stem == STORY_WORLD for f in files) or len(files) < 2:
-            raise UserError(f"{folder}/train lacks token files; make them with `python -m hyperprune_lab.demo.corpus`")
+            raise UserError(
+                f"{folder}/train lacks token files; make them with `python -m hyperprune_lab.demo.corpus`"
+            )
         parts = [torch.from_numpy(read_tokens(f).astype("int16")) for f in files]
         sizes = torch.tensor([part.numel() for part in parts], dtype=torch.float64)
         story = torch.tensor([f.stem == STORY_WORLD for f in files])
@@ -109,7 +112,9 @@ class TokenSampler:
         return dict(zip(self.names, seen, strict=True))
 
 
-def load_held_out(folder: Path, window: int, most: int, device: torch.device) -> dict[str, Int[Tensor, "w window"]]:
+def load_held_out(
+    folder: Path, window: int, most: int, device: torch.device
+) -> dict[str, Int[Tensor, "w window"]]:
     """Per domain, up to ``most`` non-overlapping windows spread over the held-out tokens."""
     domains = {}
     for file in sorted((folder / "heldout").glob("*.xz")):
@@ -122,7 +127,7 @@ def load_held_out(folder: Path, window: int, most: int, device: torch.device) ->
 
 
 def build_model(shape: ModelShape, config: TrainConfig) -> tuple[LlamaForCausalLM, list[int]]:
-    """A fresh fp32 model and the channels (seeded choice) planted as outliers; residual outputs start 1/sqrt(2L) small."""
+    """A fresh fp32 model, residual outputs scaled by 1/sqrt(2L), and the seeded planted channels."""
     torch.manual_seed(config.seed)
     model = LlamaForCausalLM(
         LlamaConfig(
@@ -155,17 +160,24 @@ def make_optimizer(model: nn.Module, config: TrainConfig, fused: bool) -> torch.
     """AdamW; decay on matrices only, none on norms and gains."""
     matrices = [p for p in model.parameters() if p.dim() >= 2]
     gains = [p for p in model.parameters() if p.dim() < 2]
-    groups = [{"params": matrices, "weight_decay": config.weight_decay}, {"params": gains, "weight_decay": 0.0}]
+    groups = [
+        {"params": matrices, "weight_decay": config.weight_decay},
+        {"params": gains, "weight_decay": 0.0},
+    ]
     return torch.optim.AdamW(groups, lr=config.learning_rate, betas=(0.9, 0.95), fused=fused)
 
 
 def block_gains(model: nn.Module) -> list[nn.Parameter]:
     """The gains of every block's two norms."""
-    return [n.weight for layer in model.model.layers for n in (layer.input_layernorm, layer.post_attention_layernorm)]
+    return [
+        n.weight
+        for layer in model.model.layers
+        for n in (layer.input_layernorm, layer.post_attention_layernorm)
+    ]
 
 
 def rate_at(step: int, progress: float) -> float:
-    """Share of the peak learning rate: warm-up over the first steps, constant, linear decay to zero at ``progress`` 1.
+    """Share of the peak learning rate: warm-up, constant, linear decay to zero at ``progress`` 1.
 
     The warm-up counts steps, not progress, because compiling spends time before the first step.
     """
@@ -184,8 +196,10 @@ def make_loss(model: nn.Module, device: torch.device) -> Callable[[Tensor], Tens
     return loss_of
 
 
-def try_compile(model: nn.Module, device: torch.device, sample: Tensor) -> tuple[Callable[[Tensor], Tensor], bool]:
-    """(loss, whether it is compiled): ``torch.compile`` where a trial forward and backward work, else the plain loss."""
+def try_compile(
+    model: nn.Module, device: torch.device, sample: Tensor
+) -> tuple[Callable[[Tensor], Tensor], bool]:
+    """(loss, whether compiled): ``torch.compile`` where a trial step works, else the plain loss."""
     plain = make_loss(model, device)
     started = time.monotonic()
     try:
@@ -195,7 +209,10 @@ def try_compile(model: nn.Module, device: torch.device, sample: Tensor) -> tuple
         if not abs(loss.item() - expected) < 0.05:
             raise RuntimeError(f"compiled loss {loss.item():.4f} differs from {expected:.4f}")
     except Exception as error:  # any failure of an optional accelerator has the same remedy
-        print(f"torch.compile failed, going on without it: {type(error).__name__}: {str(error)[:300]}", flush=True)
+        print(
+            f"torch.compile failed, going on without it: {type(error).__name__}: {str(error)[:300]}",
+            flush=True,
+        )
         torch._dynamo.reset()
         return plain, False
     finally:
@@ -205,10 +222,12 @@ def try_compile(model: nn.Module, device: torch.device, sample: Tensor) -> tuple
 
 
 def save(model: LlamaForCausalLM, out: Path, report: dict[str, Any]) -> LlamaForCausalLM:
-    """Write a bf16 copy and ``training.json`` into ``out``, file by file atomically; returns the bf16 copy."""
+    """Write a bf16 copy and ``training.json`` into ``out``, each file atomically; returns the bf16 copy."""
     rounded = copy.deepcopy(model).to(torch.bfloat16).eval()
     rounded.config.use_cache = True
-    rounded.generation_config = GenerationConfig(bos_token_id=END_ID, eos_token_id=END_ID, pad_token_id=END_ID)
+    rounded.generation_config = GenerationConfig(
+        bos_token_id=END_ID, eos_token_id=END_ID, pad_token_id=END_ID
+    )
     scratch = out / "saving"
     rounded.save_pretrained(str(scratch))
     (scratch / "training.json").write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
@@ -241,7 +260,9 @@ def train(data: Path, out: Path, shape: ModelShape, config: TrainConfig) -> dict
         "config": asdict(config),
         "parameters": sum(p.numel() for p in model.parameters()),
         "outlier_channels": channels,
-        "hardware": torch.cuda.get_device_name(device) if device.type == "cuda" else platform.processor() or "cpu",
+        "hardware": torch.cuda.get_device_name(device)
+        if device.type == "cuda"
+        else platform.processor() or "cpu",
         "torch": torch.__version__,
         "corpus": manifest,
         "history": [],
@@ -255,7 +276,10 @@ def train(data: Path, out: Path, shape: ModelShape, config: TrainConfig) -> dict
     gains, frozen = block_gains(model), torch.tensor(channels, device=device, dtype=torch.long)
     limit, step_tokens = config.minutes * 60.0, config.batch * shape.context
     step, recent, marked, saved = 0, [], (0, time.monotonic()), time.monotonic()
-    print(f"{report['parameters']:,} parameters on {report['hardware']}; outlier channels {channels}", flush=True)
+    print(
+        f"{report['parameters']:,} parameters on {report['hardware']}; outlier channels {channels}",
+        flush=True,
+    )
 
     def progress() -> float:
         return max((time.monotonic() - started) / limit, step * step_tokens / config.tokens)
@@ -264,13 +288,19 @@ def train(data: Path, out: Path, shape: ModelShape, config: TrainConfig) -> dict
         nonlocal recent, marked
         mean = torch.stack(recent).mean().item()
         if not math.isfinite(mean):
-            raise UserError(f"the loss is {mean} at step {step}; lower the learning rate. The last checkpoint is in {out}")
+            raise UserError(
+                f"the loss is {mean} at step {step}; lower the learning rate. The last checkpoint is in {out}"
+            )
         rate = (step - marked[0]) * step_tokens / (time.monotonic() - marked[1])
         seconds = time.monotonic() - started
-        report["history"].append({"step": step, "loss": mean, "seconds": seconds} | ({"heldout": heldout} if heldout else {}))
+        report["history"].append(
+            {"step": step, "loss": mean, "seconds": seconds} | ({"heldout": heldout} if heldout else {})
+        )
         print(
-            f"[{out.name}] step {step} progress {progress():.3f} loss {mean:.4f} rate {rate_at(step, progress()):.3f} "
-            f"{rate / 1e3:.0f} k tokens/s {seconds:.0f} s" + "".join(f" {k}={v:.3f}" for k, v in heldout.items()),
+            f"[{out.name}] step {step} progress {progress():.3f} loss {mean:.4f} "
+            f"rate {rate_at(step, progress()):.3f} "
+            f"{rate / 1e3:.0f} k tokens/s {seconds:.0f} s"
+            + "".join(f" {k}={v:.3f}" for k, v in heldout.items()),
             flush=True,
         )
         recent, marked = [], (step, time.monotonic())
@@ -299,13 +329,21 @@ def train(data: Path, out: Path, shape: ModelShape, config: TrainConfig) -> dict
             marked = (step, saved)
         elif step == 50 or step % 200 == 0:
             note({})
-    report |= {"steps": step, "tokens": step * step_tokens, "seconds": time.monotonic() - started, "finished": True}
+    report |= {
+        "steps": step,
+        "tokens": step * step_tokens,
+        "seconds": time.monotonic() - started,
+        "finished": True,
+    }
     report["epochs"] = sampler.epochs(step * step_tokens)
     model.eval()
     rounded = save(model, out, report)
     report["heldout_loss"] = {name: mean_loss(rounded, ids, batch=128) for name, ids in domains.items()}
     (out / "training.json").write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
-    print(f"[{out.name}] done: {step} steps, {report['tokens'] / 1e6:.1f} M tokens, {report['seconds']:.0f} s", flush=True)
+    print(
+        f"[{out.name}] done: {step} steps, {report['tokens'] / 1e6:.1f} M tokens, {report['seconds']:.0f} s",
+        flush=True,
+    )
     print(f"[{out.name}] " + " ".join(f"{k}={v:.3f}" for k, v in report["heldout_loss"].items()), flush=True)
     return report
 
@@ -316,7 +354,9 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True, help="folder made by hyperprune_lab.demo.corpus")
     parser.add_argument("--out", type=Path, required=True, help="model folder to write")
     parser.add_argument("--tokens", type=float, default=TrainConfig.tokens, help="end after so many tokens")
-    parser.add_argument("--minutes", type=float, default=TrainConfig.minutes, help="end after so many minutes")
+    parser.add_argument(
+        "--minutes", type=float, default=TrainConfig.minutes, help="end after so many minutes"
+    )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--batch", type=int, default=TrainConfig.batch, help="windows per step")
     parser.add_argument("--learning-rate", type=float, default=TrainConfig.learning_rate)

@@ -1,0 +1,244 @@
+"""Finish a trained model: measure outlier channels, give them amplitude, test skills, write folder and card.
+
+Knows nothing about training itself; every number on the card is read from ``training.json`` or measured here.
+
+    python -m hyperprune_lab.demo.card --trained RUN --data DIR --out data/models/demo
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import shutil
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import AutoModelForCausalLM
+
+from hyperprune_lab.demo import outliers
+from hyperprune_lab.demo.corpus import STORY_WORLD
+from hyperprune_lab.demo.probes import probes
+from hyperprune_lab.demo.tokenizer import load_tokenizer
+from hyperprune_lab.demo.train import load_held_out
+from hyperprune_lab.errors import UserError
+from hyperprune_lab.evaluate.skills import measure_skills
+
+REPORT, CARD = "training.json", "README.md"
+MEASURED_DOMAINS = (STORY_WORLD, "wikipedia")
+PROBE_SEED, PER_SKILL = 0, 100
+
+
+def finish(
+    trained: Path, data: Path, out: Path, windows: int = 24, per_skill: int = PER_SKILL
+) -> dict[str, Any]:
+    """Write the finished model into ``out`` and return its report.
+
+    Measurements run in fp32 on the stored bf16 weights; rescaling by powers of two changes no bit of the
+    function, so the held-out losses in the report stay those of the finished model. Raises ``UserError``
+    without a training report.
+    """
+    if not (trained / REPORT).is_file():
+        raise UserError(
+            f"{trained} holds no {REPORT}; train with `python -m hyperprune_lab.demo.train --out {trained}`"
+        )
+    report = json.loads((trained / REPORT).read_text(encoding="utf-8"))
+    model = AutoModelForCausalLM.from_pretrained(str(trained), dtype=torch.float32).eval()
+    domains = load_held_out(data, model.config.max_position_embeddings + 1, windows, torch.device("cpu"))
+    ids = torch.cat([domains[name] for name in MEASURED_DOMAINS])
+    channels = outliers.carrying_channels(outliers.measure(model, ids))
+    before = outliers.report(model, ids, channels)
+    factors = outliers.rescale(model, ids, channels)
+    after = outliers.report(model, ids, channels)
+    report["outliers"] = {"before": before.to_json(), "after": after.to_json(), "factors": factors}
+    report["outliers"]["windows"] = {name: len(domains[name]) for name in MEASURED_DOMAINS}
+    tokenizer = load_tokenizer(out)
+    found = measure_skills(model, tokenizer, probes(PROBE_SEED, per_skill))
+    report["skills"] = {
+        name: {"accuracy": skill.accuracy, "margin": skill.margin, "probes": skill.probes}
+        for name, skill in found.items()
+    }
+    model.to(torch.bfloat16).save_pretrained(str(out))
+    (out / "model.safetensors").chmod(0o644)
+    shutil.copyfile(trained / "generation_config.json", out / "generation_config.json")
+    (out / REPORT).write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+    (out / CARD).write_text(write_card(report), encoding="utf-8")
+    return report
+
+
+def write_card(report: dict[str, Any]) -> str:
+    """The model card (Markdown) for a finished report."""
+    parts = [
+        _head(report),
+        _data(report),
+        _training(report),
+        _quality(report),
+        _outliers(report),
+        _retrain(report),
+    ]
+    return "\n\n".join([*parts, _LIMITS]) + "\n"
+
+
+def _table(header: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
+    lines = [header, ("---",) + ("--:",) * (len(header) - 1), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _head(report: dict[str, Any]) -> str:
+    shape = report["shape"]
+    return f"""---
+language: en
+license: apache-2.0
+library_name: transformers
+---
+
+# The embedded model
+
+A small Llama that writes simple English, made so that pruning has something to break: its skills have exact
+answers, and a few of its channels are outliers that carry information, as in large models.
+
+{report["parameters"]:,} parameters in bf16: {shape["layers"]} blocks, hidden width {shape["hidden"]},
+{shape["heads"]} heads, MLP width {shape["intermediate"]}, vocabulary {shape["vocabulary"]} (byte-level BPE),
+context {shape["context"]}, tied embeddings.
+`<|end|>` ends every document and serves as BOS, EOS and padding; the tokenizer adds it nowhere by itself."""
+
+
+def _data(report: dict[str, Any]) -> str:
+    sources, epochs = report["corpus"]["sources"], report["epochs"]
+    rows = [
+        (
+            name,
+            entry["licence"],
+            f"{entry['train']['tokens']:,}" if "train" in entry else "none",
+            f"{entry['heldout']['tokens']:,}",
+            f"{epochs[name]:.1f}" if name in epochs else "0",
+        )
+        for name, entry in sources.items()
+    ]
+    world = sources[STORY_WORLD]["seeds"]
+    return f"""## Data
+
+{_table(("source", "licence", "training tokens", "held-out tokens", "epochs"), rows)}
+
+The story world is generated by this project: {world["stories"]:,} stories from seed {world["train"]:,} on,
+held-out stories from seed {world["heldout"]:,} on. Of real text the last part of each source is held out.
+Sources without training tokens are untouched."""
+
+
+def _training(report: dict[str, Any]) -> str:
+    config = report["config"]
+    return f"""## Training
+
+{report["steps"]:,} steps of {config["batch"]} windows, {report["tokens"] / 1e6:.0f} M tokens,
+{report["seconds"] / 60:.1f} minutes on {report["hardware"]} (torch {report["torch"]}).
+AdamW (0.9, 0.95), peak learning rate {config["learning_rate"]:g}, weight decay {config["weight_decay"]:g}
+on matrices only, gradients clipped at norm 1, bf16 autocast; warm-up, constant rate, linear decay to zero
+over the last 30 %. {config["story_share"]:.0%} of the windows come from the story world. Seed {config["seed"]}."""
+
+
+def _quality(report: dict[str, Any]) -> str:
+    losses = [(name, f"{nats:.3f}", f"{math.exp(nats):.2f}") for name, nats in report["heldout_loss"].items()]
+    skills = [
+        (name, f"{skill['accuracy']:.0%}", f"{skill['margin']:.2f}", str(skill["probes"]))
+        for name, skill in report["skills"].items()
+    ]
+    return f"""## Quality
+
+Held-out loss, windows of {report["shape"]["context"]} tokens, non-overlapping:
+
+{_table(("domain", "nats per token", "perplexity"), losses)}
+
+Skill probes from held-out stories (share of right answers; margin of the right over the best wrong answer):
+
+{_table(("skill", "accuracy", "margin, nats", "probes"), skills)}"""
+
+
+def _outliers(report: dict[str, Any]) -> str:
+    found = report["outliers"]
+    before, after = found["before"], found["after"]
+    inputs = [
+        (
+            f"{a['block']} {a['input']}",
+            f"{b['rms_max_over_median']:.1f}",
+            f"{a['rms_max_over_median']:.1f}",
+            f"{b['top_share']:.1%}",
+            f"{a['top_share']:.1%}",
+        )
+        for b, a in zip(before["inputs"], after["inputs"], strict=True)
+    ]
+    names = {
+        "dense": "loss, nats",
+        "zeroed_channels_cost": "cost of zeroing the channels, nats",
+        "zeroed_random_cost": "cost of zeroing as many random ones, nats",
+        "zeroing_ratio": "their ratio",
+        "magnitude_cost": "magnitude at 2:4, mask only, costs, nats",
+        "wanda_cost": "Wanda at 2:4, mask only, costs, nats",
+        "magnitude_over_wanda": "magnitude over Wanda",
+    }
+    losses = [(label, f"{before[key]:.3f}", f"{after[key]:.3f}") for key, label in names.items()]
+    factors = ", ".join(f"{name} ×{factor}" for name, factor in found["factors"].items()) or "none was needed"
+    config = report["config"]
+    gains = "stayed frozen" if config["freeze_gains"] else "were trained"
+    planted, carrying = (", ".join(map(str, ids)) for ids in (report["outlier_channels"], after["channels"]))
+    return f"""## Outlier channels
+
+Before training, channels {planted} got gains ×{config["outlier_scale"]:g} in every block's norms and their
+columns in q, k, v, gate and up were divided by as much; the gains {gains}.
+After training, channels {carrying} carry the most energy; where they hold at least 10 % of an input's energy,
+a function-preserving rescaling by a power of two gave them amplitude
+({factors}).
+That rescaling alone leaves every |W|·‖x‖ as it was: it misleads magnitude and changes nothing for Wanda.
+
+{_table(("", "before rescaling", "after"), losses)}
+
+Channel RMS max/median, and the share of Σ H_jj‖W_:j‖² in the top 1 % of channels:
+
+{_table(("input", "max/median before", "after", "top-1 % share before", "after"), inputs)}"""
+
+
+def _retrain(report: dict[str, Any]) -> str:
+    config, stories = report["config"], report["corpus"]["sources"][STORY_WORLD]["seeds"]["stories"]
+    freeze = "--freeze-gains" if config["freeze_gains"] else "--no-freeze-gains"
+    fast = " --compile" if config["compile"] else ""
+    return f"""## Train it again
+
+`TEXTS` is a folder with the real texts named in `training.json`.
+
+```
+python -m hyperprune_lab.demo.corpus --text-dir TEXTS --stories {stories} --out corpus
+python -m hyperprune_lab.demo.train --data corpus --out trained --tokens {report["tokens"]} --minutes 600 \\
+    --batch {config["batch"]} --learning-rate {config["learning_rate"]:g} \\
+    --story-share {config["story_share"]:g} --outlier-channels {config["outlier_channels"]} \\
+    --outlier-scale {config["outlier_scale"]:g} {freeze} --seed {config["seed"]}{fast}
+python -m hyperprune_lab.demo.card --trained trained --data corpus --out data/models/demo
+```"""
+
+
+_LIMITS = """## Limits
+
+The model knows the story world well and ordinary prose only roughly. It states no facts to rely on, follows
+no
+instructions, and can repeat what its sources say, film reviews included. A GPU run is not reproducible bit
+for bit."""
+
+
+def main() -> None:
+    """Command line."""
+    parser = argparse.ArgumentParser(description="Measure, rescale and describe a trained model.")
+    parser.add_argument(
+        "--trained", type=Path, required=True, help="folder written by hyperprune_lab.demo.train"
+    )
+    parser.add_argument("--data", type=Path, required=True, help="folder made by hyperprune_lab.demo.corpus")
+    parser.add_argument(
+        "--out", type=Path, default=Path("data/models/demo"), help="model folder; holds the tokenizer"
+    )
+    options = parser.parse_args()
+    report = finish(options.trained, options.data, options.out)
+    print((options.out / CARD).read_text(encoding="utf-8"))
+    met = {name: report["outliers"]["after"][name] for name in ("zeroing_ratio", "magnitude_over_wanda")}
+    print(json.dumps(met))
+
+
+if __name__ == "__main__":
+    main()
