@@ -135,7 +135,8 @@ class ProgressView:
         if self._blocks is not None:
             self.bars.remove_task(self._blocks)
             self._blocks = None
-        quality = self._quality()
+        mean = event.scalars.get("error_rel_mean")
+        quality = self._quality() or ("" if mean is None else f"mean error {mean:.4f}")
         self._print(f"  {event.stage} took {time_text(event.seconds)}" + (f", {quality}" if quality else ""))
 
     def _clear_steps(self) -> None:

@@ -41,6 +41,7 @@ def prune(
     as_json: options.Json = False,
 ) -> None:
     """Prune a model, leave a record of everything, print what it is worth and what it cost."""
+    from hyperprune_lab.pipeline.control import FileControl
     from hyperprune_lab.pipeline.session import launch, run_to_record
 
     chosen = {} if method is None else {"method": method}
@@ -51,16 +52,17 @@ def prune(
         rows = [("process", str(pid)), ("record", str(folder)), ("look", f"hyperprune-lab show {folder}")]
         answer({"run": folder, "pid": pid}, two_columns(rows, "Running in the background"), as_json)
         return
-    with stop_on_signal() as control:
+    with stop_on_signal(FileControl(folder)) as control:
         results = follow(run_to_record(config, folder, control=control))
     answer(results[-1], results_table(results), as_json)
 
 
 def resume(run: options.Run, as_json: options.Json = False) -> None:
     """Go on with an interrupted run, to the same masks as if nothing had happened."""
+    from hyperprune_lab.pipeline.control import FileControl
     from hyperprune_lab.pipeline.session import resume_record
 
-    with stop_on_signal() as control:
+    with stop_on_signal(FileControl(run)) as control:
         results = follow(resume_record(run, control=control))
     answer(results[-1], results_table(results), as_json)
 
@@ -74,13 +76,14 @@ def compare(
 ) -> None:
     """Prune a model by several methods under one protocol and print them side by side."""
     from hyperprune_lab.pipeline.compare import compare as compare_runs
+    from hyperprune_lab.pipeline.control import RunControl
 
     names = [name.strip() for name in methods.split(",") if name.strip()]
     if not names:
         raise UserError("There is nothing to compare: name methods, as in --methods wanda,hyperprune.")
     configs = [options.configuration(_for_method(name, given.settings())) for name in names]
     folder = out or _new_folder("compare", str(configs[0].pattern))
-    with stop_on_signal() as control:
+    with stop_on_signal(RunControl()) as control:
         results = follow(compare_runs(configs, folder, control=control))
     answer(results, results_table(results), as_json)
 
@@ -113,11 +116,8 @@ def follow(events: Iterator[Event]) -> list[dict[str, Any]]:
 
 
 @contextmanager
-def stop_on_signal() -> Iterator[RunControl]:
-    """A control that stops its run on Ctrl-C or SIGTERM; a second signal ends the process at once."""
-    from hyperprune_lab.pipeline.control import RunControl
-
-    control = RunControl()
+def stop_on_signal(control: RunControl) -> Iterator[RunControl]:
+    """``control``, which stops its run on Ctrl-C or SIGTERM; a second signal ends the process at once."""
 
     def stop(_number: int, _frame: FrameType | None) -> None:
         restore()

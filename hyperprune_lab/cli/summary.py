@@ -71,6 +71,16 @@ def _stages(events: list[RecordedEvent]) -> list[dict[str, Any]]:
     return list(stages.values())
 
 
+def _settings(config: dict[str, Any]) -> str:
+    """What was chosen, calibration included; what a preset expands to is left to the record."""
+    flat = {name: value for name, value in config.items() if not isinstance(value, dict)}
+    calibration = {f"calibration {name}": value for name, value in config.get("calibration", {}).items()}
+    chosen = {
+        name: value for name, value in {**flat, **calibration}.items() if value not in (None, False, [])
+    }
+    return ", ".join(f"{name} {value}" for name, value in chosen.items())
+
+
 def picture(summary: dict[str, Any]) -> RenderableType:
     """The summary for people."""
     config = summary["config"]
@@ -79,10 +89,7 @@ def picture(summary: dict[str, Any]) -> RenderableType:
     rows = [
         ("state", state),
         ("started", NOTHING if started is None else f"{datetime.fromtimestamp(started):%Y-%m-%d %H:%M:%S}"),
-        (
-            "settings",
-            ", ".join(f"{name} {value}" for name, value in config.items() if value not in (None, "")),
-        ),
+        ("settings", _settings(config)),
         ("files", f"{summary['files']}, {bytes_text(summary['bytes'])}"),
     ]
     for stage in summary["stages"]:

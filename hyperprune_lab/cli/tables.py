@@ -32,22 +32,21 @@ COLUMNS = (
 def results_table(results: Sequence[Result]) -> Table:
     """The runs side by side: quality before and after compensation, then what they cost.
 
-    *Gap closed* shows mask-only / compensated and needs Wanda among the results.
+    *Gap closed* is the share of Wanda's mask-only loss that is gone, mask-only / compensated.
     """
-    wanda = next((result["mask_only_ppl"] for result in results if result["method"] == "wanda"), None)
     table = Table(title=Text(_title(results[0])), title_justify="left", title_style="bold", pad_edge=False)
     table.add_column("method")
     for name in COLUMNS:
         table.add_column(name, justify="right")
     for result in results:
         dense = result["dense_ppl"]
-        states = (result["mask_only_ppl"], result["compensated_ppl"])
-        gaps = [_gap(dense, wanda, pruned) for pruned in states]
+        gaps = [number(result[f"gap_closed_{state}"], ".2f") for state in ("mask_only", "compensated")]
         table.add_row(
             Text(_name(result)),
             number(dense, ".2f"),
-            *(with_loss(pruned, dense) for pruned in states),
-            NOTHING if gaps == [None, None] else " / ".join(number(gap, ".2f") for gap in gaps),
+            with_loss(result["mask_only_ppl"], dense),
+            with_loss(result["compensated_ppl"], dense),
+            NOTHING if gaps == [NOTHING, NOTHING] else " / ".join(gaps),
             number(result["error_rel_mean"], ".4f"),
             number(result["sparsity"], ".1%"),
             number(result["violations"], "d"),
@@ -57,14 +56,6 @@ def results_table(results: Sequence[Result]) -> Table:
     table.caption = Text("\n".join(_remarks(results)))
     table.caption_justify = "left"
     return table
-
-
-def _gap(dense: float | None, wanda: float | None, pruned: float | None) -> float | None:
-    from hyperprune_lab.evaluate.difference import gap_closed
-
-    if dense is None or wanda is None or pruned is None:
-        return None
-    return gap_closed(dense, wanda, pruned)
 
 
 def _title(result: Result) -> str:
@@ -79,7 +70,7 @@ def _remarks(results: Sequence[Result]) -> Iterator[str]:
     """What does not fit a column: one method's own figures, the rung of compensation, the records."""
     for result in results:
         name = _name(result)
-        if result.get("published_ppl") is not None:
+        if result["published_ppl"] is not None:
             published = with_loss(result["published_ppl"], result["dense_ppl"])
             yield f"{name} with its own weights, as published: {published}"
         if result["prior_mask_only_ppl"] is not None:

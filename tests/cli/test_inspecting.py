@@ -43,7 +43,9 @@ def recorded(tmp_path) -> Path:
     names = ["layers.0.q", "layers.0.k"]
     coverage = [{"name": name, "status": "pruned", "parameters": 64} for name in names]
     with RecordWriter.create(folder) as writer:
-        writer.write(RunStarted({"method": "wanda", "model": "demo"}, {}, {}, {}, coverage, ["layers"]))
+        writer.write(
+            RunStarted({"method": "wanda", "calibration": {"samples": 9}}, {}, {}, {}, coverage, ["layers"])
+        )
         writer.write(StageStarted("layers", 1))
         writer.write(Notice("warning", "few tokens"))
         for error, name in enumerate(names, start=1):
@@ -89,7 +91,14 @@ def test_show_sums_a_run_up(run, recorded):
     assert list(value["worst"].items()) == [("layers.0.k", 0.02), ("layers.0.q", 0.01)]
     assert value["result"]["mask_only_ppl"] == 14.0
     text = run("show", str(recorded)).stdout
-    for part in ("finished", "1 of 1 blocks, 1.5 s", "few tokens", "layers.0.k 0.0200", "14.00 (+0.336)"):
+    for part in (
+        "finished",
+        "1 of 1 blocks, 1.5 s",
+        "few tokens",
+        "calibration samples 9",
+        "layers.0.k 0.0200",
+        "14.00 (+0.336)",
+    ):
         assert part in text
     assert "resume" not in text
 
