@@ -20,6 +20,7 @@ from hyperprune_lab.events import (
     Event,
     InputMeasured,
     ModuleDecided,
+    ModuleMeasured,
     NetworkSaved,
     RunFailed,
     RunFinished,
@@ -31,6 +32,8 @@ from hyperprune_lab.record.layout import RunDirectory, block_name, escape, slug
 from hyperprune_lab.record.masks import PackedMask, write_masks
 from hyperprune_lab.record.tensors import Written, write_tensors
 from hyperprune_lab.record.values import storable
+
+_OfBlock = ModuleDecided | ModuleMeasured | InputMeasured | BlockFinished
 
 
 @dataclass(frozen=True)
@@ -69,7 +72,7 @@ class ArtefactFiles:
 
     def before(self, event: Event, last_seq: int) -> list[Artefact]:
         """Files to commit first: a module decided again must not replace what is still unwritten."""
-        if not isinstance(event, ModuleDecided | InputMeasured):
+        if not isinstance(event, ModuleDecided | ModuleMeasured | InputMeasured):
             return []
         gathered = self._gathered.get((event.stage, event.block), _Gathered())
         repeated = isinstance(event, ModuleDecided) and storable(event.module) in gathered.masks
@@ -88,7 +91,7 @@ class ArtefactFiles:
             case ModuleDecided():
                 gathered = self._gather(event)
                 gathered.masks[storable(event.module)] = PackedMask.of(np.asarray(event.mask), event.pattern)
-            case InputMeasured():
+            case InputMeasured() | ModuleMeasured():
                 self._gather(event)
             case BlockFinished():
                 self._gather(event)
@@ -123,7 +126,7 @@ class ArtefactFiles:
         """Delete a file that the database no longer names."""
         (self._directory.root / path).unlink(missing_ok=True)
 
-    def _gather(self, event: ModuleDecided | InputMeasured | BlockFinished) -> _Gathered:
+    def _gather(self, event: _OfBlock) -> _Gathered:
         gathered = self._gathered.setdefault((event.stage, event.block), _Gathered())
         gathered.arrays.update(_keyed(event))
         return gathered
@@ -160,17 +163,27 @@ class ArtefactFiles:
         return relative, self._directory.root / relative
 
 
-def evidence_prefix(kind: str, subject: str) -> str:
-    """Where an event's arrays lie in its block's evidence file; the block's own have an empty ``subject``."""
-    return f"{kind}/{escape(storable(subject))}/"
+_FOLDER_OF_KIND = {
+    "ModuleDecided": "module",
+    "ModuleMeasured": "measured",
+    "InputMeasured": "input",
+    "BlockFinished": "block",
+}
 
 
-def _keyed(event: ModuleDecided | InputMeasured | BlockFinished) -> Arrays:
+def evidence_prefix(event_kind: str, subject: str | None) -> str:
+    """Where an event's arrays lie in its block's evidence file; a block's own have no ``subject``."""
+    return f"{_FOLDER_OF_KIND[event_kind]}/{escape(storable(subject or ''))}/"
+
+
+def _keyed(event: _OfBlock) -> Arrays:
+    subject: str | None
     match event:
-        case ModuleDecided():
-            prefix = evidence_prefix("module", event.module)
+        case ModuleDecided() | ModuleMeasured():
+            subject = event.module
         case InputMeasured():
-            prefix = evidence_prefix("input", event.input)
+            subject = event.input
         case BlockFinished():
-            prefix = evidence_prefix("block", "")
+            subject = None
+    prefix = evidence_prefix(type(event).__name__, subject)
     return {prefix + escape(name): np.asarray(array) for name, array in event.arrays.items()}

@@ -73,11 +73,13 @@ def read_masks(path: Path, module: str | None = None) -> dict[str, PackedMask]:
             if module is not None and key != prefix:
                 continue
             rows, in_features = described[key]["shape"]
-            mask = PackedMask(NMPattern.parse(described[key]["pattern"]), int(in_features), packed)
-            if packed.ndim != 2 or mask.shape != (rows, in_features) or in_features < 1:
+            pattern = NMPattern.parse(described[key]["pattern"])
+            pattern.require(in_features, unescape(key), rows)
+            if packed.dtype != np.uint8 or packed.shape != (rows, -(-in_features // 8)):
                 raise ValueError(f"{unescape(key)} does not have the shape it claims")
-            mask.pattern.require(mask.in_features, unescape(key), rows)
-            masks[unescape(key)] = mask
+            if in_features % 8 and (packed[:, -1] >> (in_features % 8)).any():
+                raise ValueError(f"{unescape(key)} has bits set beyond its width")
+            masks[unescape(key)] = PackedMask(pattern, in_features, packed)
     except (KeyError, TypeError, ValueError, AttributeError, RecursionError, UserError) as error:
         raise UserError(f"{path} is damaged: {error}") from error
     return masks

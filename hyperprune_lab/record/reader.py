@@ -58,17 +58,23 @@ class Run(Store):
         """One row per pruned linear: its newest decision; of one stage, or as it stood at event ``as_of``.
 
         Columns ``module, stage, block, seq, pattern, out_features, in_features, provisional``, then one per
-        scalar. A decision is provisional while a later stage may still change it, or once one has.
+        scalar, of the decision itself or measured after it and before the module's next one. A decision is
+        provisional while a later stage may still change it, or once one has.
         """
-        decisions = self.events(kinds=("ModuleDecided",))
-        newest = {event.subject: event.seq for event in decisions}
+        newest: dict[str | None, int] = {}
+        chosen: dict[str | None, RecordedEvent] = {}
+        for event in self.events(kinds=("ModuleDecided", "ModuleMeasured")):
+            decided = event.kind == "ModuleDecided"
+            if decided:
+                newest[event.subject] = event.seq
+            if as_of is not None and event.seq > as_of:
+                continue
+            if decided and stage in (None, event.stage):
+                chosen[event.subject] = event
+            elif event.subject in chosen and newest[event.subject] == chosen[event.subject].seq:
+                chosen[event.subject].scalars.update(event.scalars)
         last_stage = (self.started.get("stages") or [None])[-1]
         finished = self.state == "finished"
-        chosen = {
-            event.subject: event
-            for event in decisions
-            if stage in (None, event.stage) and (as_of is None or event.seq <= as_of)
-        }
 
         def fields(event: RecordedEvent) -> dict[str, Any]:
             out_features, in_features = event.payload["shape"]
@@ -139,7 +145,7 @@ class Run(Store):
         columns: tuple[str, ...],
         fields: Callable[[RecordedEvent], dict[str, Any]] | None = None,
     ) -> pd.DataFrame:
-        """One row per event: its subject (under that name, if any), where it belongs, ``columns``, its scalars.
+        """One row per event: its subject (under that name, if any), its place, ``columns``, its scalars.
 
         The columns come from ``fields`` or else from the payload; a scalar never hides one of them.
         """

@@ -9,12 +9,24 @@ import time
 from dataclasses import fields
 from typing import NamedTuple
 
-from hyperprune_lab.events import EvaluationFinished, Event, InputMeasured, ModuleDecided, StepMeasured
+from hyperprune_lab.events import (
+    EvaluationFinished,
+    Event,
+    InputMeasured,
+    ModuleDecided,
+    ModuleMeasured,
+    StepMeasured,
+)
 from hyperprune_lab.record.values import encode, storable
 
 _COLUMNS = frozenset({"stage", "block", "step"})
 _ARRAYS = frozenset({"arrays", "mask", "weights"})
-_SUBJECT: dict[type, str] = {ModuleDecided: "module", InputMeasured: "input", EvaluationFinished: "subject"}
+_SUBJECT: dict[type, str] = {
+    ModuleDecided: "module",
+    ModuleMeasured: "module",
+    InputMeasured: "input",
+    EvaluationFinished: "subject",
+}
 
 
 class EventRow(NamedTuple):

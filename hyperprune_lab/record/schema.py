@@ -140,6 +140,8 @@ def reading(directory: RunDirectory, immutable: bool) -> Iterator[sqlite3.Connec
         UserError: the database is damaged, foreign, of a newer version, or cannot be opened.
     """
     uri = f"file:{quote(str(directory.database.resolve()))}?mode=ro" + ("&immutable=1" if immutable else "")
+    if immutable:
+        _check_length(directory)
     with explained(directory):
         connection = sqlite3.connect(uri, uri=True, timeout=BUSY_SECONDS, isolation_level=None)
         try:
@@ -188,6 +190,16 @@ def _guard(connection: sqlite3.Connection) -> None:
     connection.setlimit(sqlite3.SQLITE_LIMIT_ATTACHED, 0)
     for pragma in ("trusted_schema = OFF", "cell_size_check = ON", "mmap_size = 0"):
         connection.execute(f"PRAGMA {pragma}")
+
+
+def _check_length(directory: RunDirectory) -> None:
+    """A closed database is as long as its header says; SQLite does not check that when told ``immutable``."""
+    with open(directory.database, "rb") as file:
+        header = file.read(100)
+    page_bytes, pages = int.from_bytes(header[16:18], "big"), int.from_bytes(header[28:32], "big")
+    # A page size of 65536 does not fit its two bytes and is written as 1.
+    if directory.database.stat().st_size != pages * (65536 if page_bytes == 1 else page_bytes):
+        raise UserError(f"{directory.database} is damaged: it is shorter or longer than it says.")
 
 
 def _check_version(connection: sqlite3.Connection, directory: RunDirectory) -> None:

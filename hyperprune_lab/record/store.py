@@ -159,7 +159,7 @@ class Store:
 
     def packed_mask(self, module: str, stage: str | None = None, as_of: int | None = None) -> PackedMask:
         """The newest mask of ``module``, or the newest of one stage, or as it stood after event ``as_of``."""
-        for file in self._filed("ModuleDecided", "masks", subject=module, stage=stage, as_of=as_of):
+        for _, file in self._filed("ModuleDecided", "masks", module, stage, as_of)[:1]:
             mask = read_masks(self._checked_path(file), module).get(module)
             if mask is None:
                 raise UserError(f"{self.directory.root / file.path} is damaged: {module} is missing from it.")
@@ -215,18 +215,24 @@ class Store:
         """The newest arrays measured about something; empty if none were recorded.
 
         ``name`` is a module's or an input's name, a block's index, or an evaluation's ``(state, subject)``.
+        A module's are those that came with its newest decision and those measured since then.
         """
-        if kind == "evaluation":
-            return self._evaluation_arrays(name, as_of)
-        event_kind = {"module": "ModuleDecided", "input": "InputMeasured", "block": "BlockFinished"}[kind]
-        subject = None if kind == "block" else str(name)
-        block = name if kind == "block" and isinstance(name, int) else None
-        prefix = evidence_prefix(kind, subject or "")
-        for file in self._filed(event_kind, "evidence", subject, stage, as_of, block):
-            arrays, _ = read_tensors(self._checked_path(file), prefix)
-            if arrays:
-                return {unescape(key.removeprefix(prefix)): array for key, array in arrays.items()}
-        return {}
+        match kind:
+            case "module":
+                return self._module_arrays(str(name), stage, as_of)
+            case "input":
+                filed = self._filed("InputMeasured", "evidence", str(name), stage, as_of)
+                candidates = (
+                    self._prefixed(file, evidence_prefix("InputMeasured", str(name))) for _, file in filed
+                )
+            case "block":
+                filed = self._filed("BlockFinished", "evidence", None, stage, as_of, block=int(str(name)))
+                candidates = (
+                    self._prefixed(file, evidence_prefix("BlockFinished", None)) for _, file in filed
+                )
+            case "evaluation":
+                return self._evaluation_arrays(name, as_of)
+        return next((arrays for arrays in candidates if arrays), {})
 
     def weights(self, block: int, stage: str | None = None, as_of: int | None = None) -> Arrays:
         """The newest compensated weights of a block by parameter name; empty if it was not compensated."""
@@ -289,7 +295,7 @@ class Store:
 
     def _recorded(self, row: tuple[Any, ...], scalars: dict[str, float]) -> RecordedEvent:
         seq, moment, kind, stage, block, step, subject, text = row
-        payload = decode(text, str(self.directory.database))
+        payload = decode(text, str(self.directory.database)) if isinstance(text, str) else None
         if not isinstance(payload, dict):
             raise UserError(f"{self.directory.database} is damaged: event {seq} holds no fields.")
         return RecordedEvent(seq, moment, kind, stage, block, step, subject, payload, scalars)
@@ -302,10 +308,10 @@ class Store:
         stage: str | None = None,
         as_of: int | None = None,
         block: int | None = None,
-    ) -> list[ArtefactRow]:
-        """The files of the events about something, newest event first; events without a file are left out."""
+    ) -> list[tuple[int, ArtefactRow]]:
+        """Events about something with their files, newest first; events without a file are left out."""
         query = (
-            "SELECT min(file.seq), file.* FROM event JOIN artefact AS file "
+            "SELECT event.seq, min(file.seq), file.* FROM event JOIN artefact AS file "
             "ON file.kind = ? AND file.stage = event.stage AND file.block = event.block "
             "AND file.seq >= event.seq WHERE event.kind = ?"
         )
@@ -323,7 +329,21 @@ class Store:
             rows = connection.execute(
                 f"{query} GROUP BY event.seq ORDER BY event.seq DESC", values
             ).fetchall()
-        return [ArtefactRow(*row[1:]) for row in rows]
+        return [(row[0], ArtefactRow(*row[2:])) for row in rows]
+
+    def _module_arrays(self, module: str, stage: str | None, as_of: int | None) -> Arrays:
+        decisions = self._filed("ModuleDecided", "masks", module, stage, as_of)
+        since = decisions[0][0] if decisions else 0
+        arrays: Arrays = {}
+        for kind in ("ModuleDecided", "ModuleMeasured"):
+            for seq, file in reversed(self._filed(kind, "evidence", module, stage, as_of)):
+                if seq >= since:
+                    arrays |= self._prefixed(file, evidence_prefix(kind, module))
+        return arrays
+
+    def _prefixed(self, file: ArtefactRow, prefix: str) -> Arrays:
+        arrays, _ = read_tensors(self._checked_path(file), prefix)
+        return {unescape(key.removeprefix(prefix)): array for key, array in arrays.items()}
 
     def _evaluation_arrays(self, name: str | int | tuple[str, str], as_of: int | None) -> Arrays:
         files = {
@@ -339,7 +359,7 @@ class Store:
         return {unescape(key): array for key, array in arrays.items()}
 
     def _checked_path(self, file: ArtefactRow) -> Path:
-        """The file's path, once its digest was found to be the recorded one; looked at again if it changed."""
+        """The file's path, once its digest was found to be the recorded one; again if it changed."""
         path = self.directory.resolve(file.path)
         status = os.stat(path)
         mark = (file.sha256, status.st_ino, status.st_size, status.st_mtime_ns)

@@ -145,10 +145,13 @@ class RecordWriter:
 
     def close(self) -> None:
         """Close the run into one file and give the lock free; may be called twice."""
-        if self._open:
-            with self._closed_on_failure():
+        if not self._open:
+            return
+        try:
+            with _explained_failure(self.directory):
                 self._commit(self._files.release_all(self._seq))
                 close_into_one_file(self._connection)
+        finally:
             self._abandon()
 
     def __enter__(self) -> RecordWriter:

@@ -58,9 +58,11 @@ def block_events(stage: str, block: int, steps: int = 3) -> Iterator[ev.Event]:
             module_name(block, local),
             str(PATTERN),
             make_mask(seed),
-            {"error_rel": 0.1 * (block + 1), "seed": seed},
+            {"error_rel": 0.1 * (block + 1), "seed": float(seed)},
             {"row_errors": np.full(6, seed, dtype=np.float64)},
         )
+    local = module_name(block, MODULES[1])
+    yield ev.ModuleMeasured(stage, block, local, {"error_total": 0.3}, {"shares": np.full(20, block)})
     yield ev.BlockFinished(stage, block, 1.5, 1 << 30, {"kept": 0.5}, {"histogram": np.arange(6)})
 
 
@@ -101,4 +103,6 @@ def all_events() -> Iterator[ev.Event]:
     yield ev.EvaluationFinished("dense", "story", {"perplexity": float("nan")})
     yield ev.Notice("warning", "Fewer tokens than channels.", module_name(0, "mlp.up_proj"))
     yield checkpoint("global", None)
-    yield ev.RunFinished({"method": "hyperprune", "violations": 0, "published_ppl": None, "dense_ppl": float("inf")})
+    yield ev.RunFinished(
+        {"method": "hyperprune", "violations": 0, "published_ppl": None, "dense_ppl": float("inf")}
+    )
