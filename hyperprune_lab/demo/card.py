@@ -11,6 +11,7 @@ import argparse
 import json
 import math
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -80,7 +81,7 @@ def write_card(report: dict[str, Any]) -> str:
     return "\n\n".join([*parts, _LIMITS]) + "\n"
 
 
-def _table(header: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
+def _table(header: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
     lines = [header, ("---",) + ("--:",) * (len(header) - 1), *rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
@@ -133,8 +134,9 @@ def _training(report: dict[str, Any]) -> str:
 {report["steps"]:,} steps of {config["batch"]} windows, {report["tokens"] / 1e6:.0f} M tokens,
 {report["seconds"] / 60:.1f} minutes on {report["hardware"]} (torch {report["torch"]}).
 AdamW (0.9, 0.95), peak learning rate {config["learning_rate"]:g}, weight decay {config["weight_decay"]:g}
-on matrices only, gradients clipped at norm 1, bf16 autocast; warm-up, constant rate, linear decay to zero
-over the last 30 %. {config["story_share"]:.0%} of the windows come from the story world. Seed {config["seed"]}."""
+on matrices only, gradients clipped at norm 1, bf16 autocast; warm-up, constant rate, linear decay
+to zero over the last 30 %.
+{config["story_share"]:.0%} of the windows come from the story world. Seed {config["seed"]}."""
 
 
 def _quality(report: dict[str, Any]) -> str:

@@ -20,6 +20,8 @@ from typing import Any
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
+from transformers import LlamaForCausalLM
+from transformers.models.llama.modeling_llama import LlamaRMSNorm
 
 from hyperprune_lab.errors import UserError
 from hyperprune_lab.patterns import NMPattern
@@ -34,7 +36,7 @@ class BlockInput:
     block: int
     name: str
     linears: tuple[nn.Linear, ...]
-    norm: nn.Module | None
+    norm: LlamaRMSNorm | None
 
 
 @dataclass(frozen=True)
@@ -67,7 +69,7 @@ class InputMeasurement:
         return float(self.energy[list(channels)].sum() / self.energy.sum())
 
 
-def block_inputs(model: nn.Module) -> list[BlockInput]:
+def block_inputs(model: LlamaForCausalLM) -> list[BlockInput]:
     """Every distinct input of every block of a Llama-shaped model, in order of computation."""
     found: list[BlockInput] = []
     for index, layer in enumerate(model.model.layers):
@@ -103,7 +105,7 @@ def scale_channels(source: BlockInput, channels: Sequence[int], factor: float) -
         linear.weight[:, index] /= factor
 
 
-def plant(model: nn.Module, channels: Sequence[int], factor: float) -> None:
+def plant(model: LlamaForCausalLM, channels: Sequence[int], factor: float) -> None:
     """Scale ``channels`` by ``factor`` in every block's norms at initialization; function unchanged."""
     for source in block_inputs(model):
         if source.norm is not None:
@@ -122,7 +124,9 @@ def mean_loss(model: nn.Module, ids: Int[Tensor, "windows window"], batch: int =
 
 
 @torch.no_grad()
-def measure(model: nn.Module, ids: Int[Tensor, "windows window"], batch: int = 16) -> list[InputMeasurement]:
+def measure(
+    model: LlamaForCausalLM, ids: Int[Tensor, "windows window"], batch: int = 16
+) -> list[InputMeasurement]:
     """Channel RMS and energy of every distinct input of every block, over all tokens of ``ids``."""
     sources = block_inputs(model)
     squares: dict[int, Float[Tensor, " channels"]] = {}
@@ -162,7 +166,7 @@ def carrying_channels(measured: Sequence[InputMeasurement]) -> tuple[int, ...]:
 
 
 @contextmanager
-def zeroed(model: nn.Module, channels: Sequence[int]) -> Iterator[None]:
+def zeroed(model: LlamaForCausalLM, channels: Sequence[int]) -> Iterator[None]:
     """Within the context, ``channels`` are zero in the output of every block's norms."""
     index = list(channels)
 
@@ -180,7 +184,9 @@ def zeroed(model: nn.Module, channels: Sequence[int]) -> Iterator[None]:
 
 
 @contextmanager
-def pruned(model: nn.Module, pattern: NMPattern, rms: dict[tuple[int, str], Tensor] | None) -> Iterator[None]:
+def pruned(
+    model: LlamaForCausalLM, pattern: NMPattern, rms: dict[tuple[int, str], Tensor] | None
+) -> Iterator[None]:
     """Within the context, the blocks' linears keep ``pattern`` by |W| (``rms`` None) or by Wanda's |W| * rms.
 
     ``rms`` is keyed by (block, input name), measured on the dense model; weights come back unchanged.
@@ -201,7 +207,7 @@ def pruned(model: nn.Module, pattern: NMPattern, rms: dict[tuple[int, str], Tens
 
 
 def rescale(
-    model: nn.Module,
+    model: LlamaForCausalLM,
     ids: Int[Tensor, "windows window"],
     channels: Sequence[int],
     target_ratio: float = 20.0,
@@ -260,7 +266,7 @@ class OutlierReport:
 
 
 def report(
-    model: nn.Module,
+    model: LlamaForCausalLM,
     ids: Int[Tensor, "windows window"],
     channels: Sequence[int] | None = None,
     draws: int = 5,

@@ -143,7 +143,6 @@ def build_model(shape: ModelShape, config: TrainConfig) -> tuple[LlamaForCausalL
             use_cache=False,
             bos_token_id=END_ID,
             eos_token_id=END_ID,
-            attn_implementation="sdpa",
         )
     )
     with torch.no_grad():
@@ -167,7 +166,7 @@ def make_optimizer(model: nn.Module, config: TrainConfig, fused: bool) -> torch.
     return torch.optim.AdamW(groups, lr=config.learning_rate, betas=(0.9, 0.95), fused=fused)
 
 
-def block_gains(model: nn.Module) -> list[nn.Parameter]:
+def block_gains(model: LlamaForCausalLM) -> list[nn.Parameter]:
     """The gains of every block's two norms."""
     return [
         n.weight
@@ -223,7 +222,7 @@ def try_compile(
 
 def save(model: LlamaForCausalLM, out: Path, report: dict[str, Any]) -> LlamaForCausalLM:
     """Write a bf16 copy and ``training.json`` into ``out``, each file atomically; returns the bf16 copy."""
-    rounded = copy.deepcopy(model).to(torch.bfloat16).eval()
+    rounded = copy.deepcopy(model).bfloat16().eval()
     rounded.config.use_cache = True
     rounded.generation_config = GenerationConfig(
         bos_token_id=END_ID, eos_token_id=END_ID, pad_token_id=END_ID
@@ -254,7 +253,7 @@ def train(data: Path, out: Path, shape: ModelShape, config: TrainConfig) -> dict
     sampler = TokenSampler(data, config.story_share, device, config.seed)
     domains = load_held_out(data, shape.context + 1, 200, device)
     model, channels = build_model(shape, config)
-    model.to(device).train()
+    nn.Module.to(model, device).train()
     report: dict[str, Any] = {
         "shape": asdict(shape),
         "config": asdict(config),
@@ -275,7 +274,8 @@ def train(data: Path, out: Path, shape: ModelShape, config: TrainConfig) -> dict
     optimizer = make_optimizer(model, config, fused=device.type == "cuda")
     gains, frozen = block_gains(model), torch.tensor(channels, device=device, dtype=torch.long)
     limit, step_tokens = config.minutes * 60.0, config.batch * shape.context
-    step, recent, marked, saved = 0, [], (0, time.monotonic()), time.monotonic()
+    recent: list[Tensor] = []
+    step, marked, saved = 0, (0, time.monotonic()), time.monotonic()
     print(
         f"{report['parameters']:,} parameters on {report['hardware']}; outlier channels {channels}",
         flush=True,
@@ -312,7 +312,8 @@ def train(data: Path, out: Path, shape: ModelShape, config: TrainConfig) -> dict
         loss.backward()
         if config.freeze_gains and channels:
             for gain in gains:
-                gain.grad.index_fill_(0, frozen, 0.0)
+                if gain.grad is not None:
+                    gain.grad.index_fill_(0, frozen, 0.0)
         nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
