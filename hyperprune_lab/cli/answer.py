@@ -22,27 +22,27 @@ def messages() -> Console:
 
 def say(message: str) -> None:
     """Tell a person something in passing."""
-    messages().print(message, markup=False)
+    messages().print(message, markup=False, soft_wrap=True)
 
 
 def complain(message: str) -> None:
     """Tell a person what is wrong, in one paragraph."""
     console = messages()
     console.print("Error:", style="bold red", end=" ")
-    console.print(message, markup=False)
+    console.print(message, markup=False, soft_wrap=True)
 
 
 def answer(value: Any, picture: RenderableType, as_json: bool) -> None:
     """Give the command's answer: ``value`` as one line of JSON, or ``picture`` for people.
 
-    With ``as_json`` the picture goes to stderr, and the last line of stdout is the JSON.
+    With ``as_json`` the picture goes to stderr, and the last line of stdout is the JSON. A picture that is
+    mere text is never broken into lines: it may be a table of its own.
     """
+    console = messages() if as_json else Console(highlight=False)
+    console.print(picture, markup=False, soft_wrap=isinstance(picture, str))
     if as_json:
-        messages().print(picture)
         sys.stdout.write(json.dumps(plain(value), allow_nan=False) + "\n")
         sys.stdout.flush()
-    else:
-        Console(highlight=False).print(picture)
 
 
 def plain(value: Any) -> Any:

@@ -108,7 +108,7 @@ def coverage(
         "share": covered.share,
         "rows": rows,
     }
-    answer(value, Text(covered.table(), no_wrap=True, overflow="ignore"), as_json)
+    answer(value, covered.table(), as_json)
 
 
 def methods(as_json: options.Json = False) -> None:

@@ -49,6 +49,7 @@ class ProgressView:
         self._steps: TaskID | None = None
         self._total = 0
         self._errors: dict[str, tuple[float, float | None]] = {}
+        self._told = ""
 
     def __enter__(self) -> ProgressView:
         self.bars.start()
@@ -98,7 +99,7 @@ class ProgressView:
                 self._print(f"Stopped: {event.reason}")
 
     def _print(self, text: str) -> None:
-        self.bars.console.print(text, markup=False)
+        self.bars.console.print(text, markup=False, soft_wrap=True)
 
     def _start_stage(self, event: StageStarted) -> None:
         self._clear_steps()
@@ -124,11 +125,7 @@ class ProgressView:
         if self._blocks is not None:
             self.bars.advance(self._blocks)
         if not self.console.is_terminal:
-            quality = self._quality()
-            self._print(
-                f"  block {event.block + 1}/{self._total}, {time_text(event.seconds)}"
-                + (f", {quality}" if quality else "")
-            )
+            self._print(f"  block {event.block + 1}/{self._total}, {time_text(event.seconds)}{self._news()}")
 
     def _finish_stage(self, event: StageFinished) -> None:
         self._clear_steps()
@@ -136,8 +133,8 @@ class ProgressView:
             self.bars.remove_task(self._blocks)
             self._blocks = None
         mean = event.scalars.get("error_rel_mean")
-        quality = self._quality() or ("" if mean is None else f"mean error {mean:.4f}")
-        self._print(f"  {event.stage} took {time_text(event.seconds)}" + (f", {quality}" if quality else ""))
+        news = self._news() or ("" if mean is None else f", mean error {mean:.4f}")
+        self._print(f"  {event.stage} took {time_text(event.seconds)}{news}")
 
     def _clear_steps(self) -> None:
         if self._steps is not None:
@@ -147,6 +144,14 @@ class ProgressView:
     def _note(self, text: str) -> None:
         if self._blocks is not None:
             self.bars.update(self._blocks, note=text)
+
+    def _news(self) -> str:
+        """The quality so far, as the end of a sentence; empty where it was told before."""
+        quality = self._quality()
+        if quality == self._told:
+            return ""
+        self._told = quality
+        return f", {quality}"
 
     def _quality(self) -> str:
         """The relative error so far, averaged over modules, beside that of Wanda's masks of the same."""

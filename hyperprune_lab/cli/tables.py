@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
+from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
@@ -16,50 +18,44 @@ Result = dict[str, Any]
 NOTHING = "–"
 
 
-COLUMNS = (
-    "dense",
-    "mask-only",
-    "compensated",
-    "gap closed",
-    "error",
-    "sparsity",
-    "violations",
-    "time",
-    "memory",
-)
-
-
-def results_table(results: Sequence[Result]) -> Table:
-    """The runs side by side: quality before and after compensation, then what they cost.
+def results_table(results: Sequence[Result]) -> RenderableType:
+    """The runs side by side, in two tables that fit 80 columns: what they are worth, what they cost.
 
     *Gap closed* is the share of Wanda's mask-only loss that is gone, mask-only / compensated.
     """
-    table = Table(title=Text(_title(results[0])), title_justify="left", title_style="bold", pad_edge=False)
-    table.add_column("method")
-    for name in COLUMNS:
-        table.add_column(name, justify="right")
+    worth = _table(_title(results[0]), "dense", "mask-only", "compensated", "gap closed")
+    cost = _table("", "error", "sparsity", "violations", "time", "memory")
     for result in results:
-        dense = result["dense_ppl"]
+        name, dense = Text(_name(result)), result["dense_ppl"]
         gaps = [number(result[f"gap_closed_{state}"], ".2f") for state in ("mask_only", "compensated")]
-        table.add_row(
-            Text(_name(result)),
+        worth.add_row(
+            name,
             number(dense, ".2f"),
             with_loss(result["mask_only_ppl"], dense),
             with_loss(result["compensated_ppl"], dense),
             NOTHING if gaps == [NOTHING, NOTHING] else " / ".join(gaps),
+        )
+        cost.add_row(
+            name,
             number(result["error_rel_mean"], ".4f"),
             number(result["sparsity"], ".1%"),
             number(result["violations"], "d"),
             time_text(result["seconds"]),
             bytes_text(result["peak_memory_bytes"]),
         )
-    table.caption = Text("\n".join(_remarks(results)))
-    table.caption_justify = "left"
+    return Group(worth, cost, Text("\n".join(_remarks(results))))
+
+
+def _table(title: str, *columns: str) -> Table:
+    table = Table(title=Text(title) if title else None, title_justify="left", title_style="bold")
+    table.add_column("method")
+    for name in columns:
+        table.add_column(name, justify="right", no_wrap=True)
     return table
 
 
 def _title(result: Result) -> str:
-    return f"{result['model']} at {result['pattern']}: perplexity (and nats per token lost against dense)"
+    return f"{Path(result['model']).name} at {result['pattern']}: perplexity (nats per token lost)"
 
 
 def _name(result: Result) -> str:

@@ -106,7 +106,7 @@ def run() -> Any:
     from hyperprune_lab.cli import app
 
     def call(*words: str) -> Any:
-        wide = {"COLUMNS": "160", "TERM": "dumb"}
+        wide = {"COLUMNS": "80", "TERM": "dumb"}
         return CliRunner().invoke(app, list(words), catch_exceptions=False, env=wide)
 
     return call

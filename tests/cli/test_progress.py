@@ -59,7 +59,7 @@ RUN = [
     StageFinished("layers", 150.0),
     StageStarted("model", 0, 5),
     StepMeasured("model", None, 4, 5, {"loss": 0.1}),
-    StageFinished("model", 1.0),
+    StageFinished("model", 1.0, {"error_rel_mean": 0.1234}),
     EvaluationFinished("mask-only", "story", {"perplexity": 12.345}),
     Notice("warning", "few [tokens]", "layers.0.q"),
     RunStopped("on request"),
@@ -79,7 +79,8 @@ def test_a_log_has_a_line_for_each_block_with_the_quality_so_far():
     lines = shown(terminal=False).splitlines()
     assert "  block 1/2, 1.5 s, mean error 0.2000 (Wanda 0.3000)" in lines
     assert "  block 2/2, 1.5 s, mean error 0.1500 (Wanda 0.3000)" in lines
-    assert "  layers took 2.5 min, mean error 0.1500 (Wanda 0.3000)" in lines
+    assert "  layers took 2.5 min" in lines
+    assert "  model took 1.0 s, mean error 0.1234" in lines
     assert "  mask-only on story: perplexity 12.35" in lines
     assert "  warning: layers.0.q: few [tokens]" in lines
     assert "Stopped: on request" in lines
