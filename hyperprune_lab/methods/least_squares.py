@@ -26,7 +26,7 @@ def least_squares(
     mask: Bool[Tensor, "out in"],
     damping: float = 0.01,
     iterations: int = 60,
-    tolerance: float = 1e-4,
+    tolerance: float = 1e-3,
 ) -> Float[Tensor, "out in"]:
     """The refitted weights (fp32, zero outside the mask), by conjugate gradients on all rows at once.
 

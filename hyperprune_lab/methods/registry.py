@@ -10,12 +10,14 @@ from __future__ import annotations
 
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
-from typing import cast
+from typing import Any
 
 from hyperprune_lab.errors import UserError
-from hyperprune_lab.methods.base import LayerwiseMethod
 
 ENTRY_POINT_GROUP = "hyperprune_lab.methods"
+
+DESCRIPTION = ("name", "summary", "reference", "kind", "cost", "updates_weights")
+"""What the class of a method says of itself."""
 
 METHODS: dict[str, str] = {
     "magnitude": "hyperprune_lab.methods.magnitude:Magnitude",
@@ -32,22 +34,26 @@ def method_names() -> list[str]:
     return [*METHODS, *sorted(set(_foreign()) - set(METHODS))]
 
 
-def method(name: str) -> type[LayerwiseMethod]:
-    """The class of a method; its name, summary and cost can be read without making one.
+def method(name: str) -> type[Any]:
+    """The class of a method (see `LayerwiseMethod`); what describes it can be read without making one.
 
     Raises:
-        UserError: there is no such method, or the package that offers it does not import.
+        UserError: there is no such method, or what another package offers does not load or is no method.
     """
     if name in METHODS:
         module, _, attribute = METHODS[name].partition(":")
-        return cast(type[LayerwiseMethod], getattr(import_module(module), attribute))
+        return getattr(import_module(module), attribute)
     point = _foreign().get(name)
     if point is None:
         raise UserError(f"There is no method {name!r}. Known methods: {', '.join(method_names())}.")
     try:
-        return cast(type[LayerwiseMethod], point.load())
+        foreign = point.load()
     except Exception as error:  # whatever a foreign package does wrong on import is told by its name
         raise UserError(f"Method {name!r} is offered as {point.value} but does not load: {error}") from error
+    missing = [attribute for attribute in DESCRIPTION if not hasattr(foreign, attribute)]
+    if missing:
+        raise UserError(f"Method {name!r} is offered as {point.value}, which lacks {', '.join(missing)}.")
+    return foreign
 
 
 def _foreign() -> dict[str, EntryPoint]:

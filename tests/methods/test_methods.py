@@ -151,14 +151,17 @@ def test_other_packages_add_methods_but_do_not_replace_ours(monkeypatch):
     points = [
         EntryPoint("stranger", "tests.methods.test_methods:Wanda", registry.ENTRY_POINT_GROUP),
         EntryPoint("broken", "no_such_package:Nothing", registry.ENTRY_POINT_GROUP),
+        EntryPoint("nothing", "pathlib:Path", registry.ENTRY_POINT_GROUP),
         EntryPoint("wanda", "no_such_package:Nothing", registry.ENTRY_POINT_GROUP),
     ]
     monkeypatch.setattr(registry, "entry_points", lambda group: points)
-    assert registry.method_names()[len(registry.METHODS) :] == ["broken", "stranger"]
+    assert registry.method_names()[len(registry.METHODS) :] == ["broken", "nothing", "stranger"]
     assert registry.method("stranger")().name == "wanda"
     assert registry.method("wanda") is Wanda
     with pytest.raises(UserError, match="no_such_package"):
         registry.method("broken")
+    with pytest.raises(UserError, match="lacks summary"):
+        registry.method("nothing")
 
 
 def _problem(weight, pattern="2:4", heldout=None):
