@@ -80,6 +80,17 @@ class ModuleDecided:
 
 
 @dataclass(frozen=True)
+class ModuleMeasured:
+    """Something measured of one linear without deciding it again."""
+
+    stage: str
+    block: int
+    module: str
+    scalars: Scalars
+    arrays: Arrays = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class WeightsChanged:
     """New weights (and norm gains) of a block after compensation, fp32, by full parameter name."""
 
@@ -202,6 +213,7 @@ Event = (
     | StepMeasured
     | InputMeasured
     | ModuleDecided
+    | ModuleMeasured
     | WeightsChanged
     | ForgettingMeasured
     | BlockFinished

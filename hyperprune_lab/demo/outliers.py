@@ -5,8 +5,10 @@ Knows nothing about training, tokenizers or files; it needs norms followed by li
 Two inputs of a block come from a norm: the attention's and the MLP's. Multiplying a norm's gain in channel j
 by c and dividing column j of the linears that read it by c leaves the function as it was. Done *before*
 training with frozen gains (``plant``), Adam's absolute steps make those columns count for more than others:
-the channels come to carry information. Done *after* training (``rescale``) it only changes amplitude, which
-is why the report shows both states: rescaling alone leaves every |W_ij| * ||x_j|| as it was.
+the channels come to carry information. The other two inputs are made linearly by another linear's rows (the
+value projection's for o_proj, the up projection's for down_proj), which can be scaled in the same way. Done
+*after* training (``rescale``) it only changes amplitude, which is why the report shows both states: rescaling
+alone leaves every |W_ij| * ||x_j|| as it was.
 """
 
 from __future__ import annotations
@@ -31,12 +33,21 @@ TOP_SHARE = 0.01
 
 @dataclass(frozen=True)
 class BlockInput:
-    """One distinct input of a block: the linears that read it, the norm that makes it (or None)."""
+    """One distinct input of a block: the linears that read it, and what makes it channel by channel.
+
+    ``maker`` is a norm (its gains) or a linear (its output rows): scaling either in channel j scales the
+    input's channel j and nothing else.
+    """
 
     block: int
     name: str
     linears: tuple[nn.Linear, ...]
-    norm: LlamaRMSNorm | None
+    maker: LlamaRMSNorm | nn.Linear
+
+    @property
+    def norm(self) -> LlamaRMSNorm | None:
+        """The norm that makes the input, if one does."""
+        return None if isinstance(self.maker, nn.Linear) else self.maker
 
 
 @dataclass(frozen=True)
@@ -81,26 +92,28 @@ def block_inputs(model: LlamaForCausalLM) -> list[BlockInput]:
                 (attention.q_proj, attention.k_proj, attention.v_proj),
                 layer.input_layernorm,
             ),
-            BlockInput(index, "o_proj", (attention.o_proj,), None),
+            BlockInput(index, "o_proj", (attention.o_proj,), attention.v_proj),
             BlockInput(index, "mlp", (mlp.gate_proj, mlp.up_proj), layer.post_attention_layernorm),
-            BlockInput(index, "down_proj", (mlp.down_proj,), None),
+            BlockInput(index, "down_proj", (mlp.down_proj,), mlp.up_proj),
         ]
     return found
 
 
 @torch.no_grad()
 def scale_channels(source: BlockInput, channels: Sequence[int], factor: float) -> None:
-    """Multiply the norm's gains of ``channels`` by ``factor``, divide the columns that read them, in place.
+    """Multiply what makes ``channels`` by ``factor``, divide the columns that read them, in place.
 
     The function is unchanged; with a power of two every stored number changes by its exponent only, so it is
-    unchanged bit for bit. Raises ``UserError`` for an input that no norm makes.
+    unchanged bit for bit. Raises ``UserError`` where a row feeds several channels (grouped-query attention).
     """
-    if source.norm is None:
-        raise UserError(
-            f"block {source.block}'s {source.name} input is not made by a norm, so it has no gain to scale"
-        )
     index = list(channels)
-    source.norm.weight[index] *= factor
+    made = source.maker.weight
+    if len(made) != source.linears[0].in_features:
+        raise UserError(
+            f"block {source.block}'s {source.name} input has channels that share a row of what makes them "
+            "(grouped-query attention): they cannot be scaled one by one"
+        )
+    made[index] *= factor
     for linear in source.linears:
         linear.weight[:, index] /= factor
 
@@ -211,26 +224,27 @@ def rescale(
     ids: Int[Tensor, "windows window"],
     channels: Sequence[int],
     target_ratio: float = 20.0,
-    minimum_share: float = 0.10,
+    minimum_share: float = 0.05,
 ) -> dict[str, int]:
-    """Amplify ``channels`` where they carry information, until channel RMS max/median >= ``target_ratio``.
+    """Amplify channels that carry information, until channel RMS max/median >= ``target_ratio``.
 
-    Only norm-made inputs in which ``channels`` hold at least ``minimum_share`` of the energy are touched.
-    Each gets one power of two, the smallest that lifts the strongest of ``channels`` to the target, so a
-    bf16 model computes exactly the same logits. In place; returns the factors by "block.input" (only those
-    above 1).
+    In norm-made inputs these are ``channels``, elsewhere the input's own top 1 %; an input in which they hold
+    less than ``minimum_share`` of the energy is left alone. Each touched input gets one power of two, the
+    smallest that lifts its strongest channel to the target, so a bf16 model computes exactly the same logits.
+    In place; returns the factors by "block.input" (only those above 1).
     """
     factors: dict[str, int] = {}
     measured = {(m.block, m.name): m for m in measure(model, ids)}
     for source in block_inputs(model):
         found = measured[source.block, source.name]
-        if source.norm is None or found.share(channels) < minimum_share:
+        chosen = list(channels) if source.norm is not None else list(found.top_channels)
+        if found.share(chosen) < minimum_share:
             continue
-        ratio = float(found.rms[list(channels)].max() / found.rms.median())
+        ratio = float(found.rms[chosen].max() / found.rms.median())
         # A little above the target, since the median moves when it is measured on other text.
         factor = 2 ** max(0, math.ceil(math.log2(1.1 * target_ratio / ratio)))
         if factor > 1:
-            scale_channels(source, channels, factor)
+            scale_channels(source, chosen, factor)
             factors[f"{source.block}.{source.name}"] = factor
     return factors
 
