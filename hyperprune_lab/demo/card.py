@@ -187,7 +187,7 @@ def _outliers(report: dict[str, Any]) -> str:
 
 Before training, channels {planted} got gains ×{config["outlier_scale"]:g} in every block's norms and their
 columns in q, k, v, gate and up were divided by as much; the gains {gains}.
-After training, channels {carrying} carry the most energy; where they hold at least 10 % of an input's energy,
+After training, channels {carrying} carry the most energy; where they hold at least 5 % of an input's energy,
 a function-preserving rescaling by a power of two gave them amplitude
 ({factors}).
 That rescaling alone leaves every |W|·‖x‖ as it was: it misleads magnitude and changes nothing for Wanda.

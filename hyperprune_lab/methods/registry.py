@@ -23,6 +23,7 @@ METHODS: dict[str, str] = {
     "magnitude": "hyperprune_lab.methods.magnitude:Magnitude",
     "wanda": "hyperprune_lab.methods.wanda:Wanda",
     "sparsegpt": "hyperprune_lab.methods.sparsegpt:SparseGPT",
+    "hyperprune": "hyperprune_lab.methods.hyperprune:HyperPrune",
     "descent": "hyperprune_lab.methods.coordinate_descent:CoordinateDescent",
     "alps": "hyperprune_lab.methods.alps:ALPS",
 }

@@ -73,8 +73,9 @@ def open_model(
 ) -> OpenModel:
     """Open the model ``name``: ``demo`` (the embedded one), a folder, or ``owner/model`` on the hub.
 
-    ``dtype`` is ``float32``, ``bfloat16``, ``float16`` or ``float64``; None keeps the stored type, except
-    that float16 becomes bfloat16 on a CPU, whose float16 matrix products are slower by orders of magnitude.
+    ``dtype`` is ``float32``, ``bfloat16``, ``float16`` or ``float64``; None keeps the stored type, except on a
+    CPU: float16 products are slower there by orders of magnitude and bfloat16 ones several times unless the
+    processor multiplies them itself, so that a half type becomes the widest that is quick (see `_quick_type`).
     ``attention`` is a back end of transformers (``eager``, ``sdpa``); None leaves the choice to it. Weights
     are read from safetensors only.
 
@@ -91,8 +92,7 @@ def open_model(
     )
     checkpoint = read_checkpoint(folder, trust_remote_code)
     if dtype is None:
-        slow = checkpoint.stored_dtype == "float16" and place.type == "cpu"
-        dtype = "bfloat16" if slow else checkpoint.stored_dtype
+        dtype = _quick_type(checkpoint.stored_dtype, place)
     with _quiet():
         config = _config(folder, trust_remote_code)
         tokenizer = _tokenizer(folder, trust_remote_code)
@@ -122,6 +122,14 @@ def open_model(
         "unused_tensors": unused,
     }
     return OpenModel(model, tokenizer, name, folder, _context(model, tokenizer), identity)
+
+
+def _quick_type(stored: str, place: torch.device) -> str:
+    """The stored type, or what replaces it where it would be slow."""
+    if place.type != "cpu" or stored not in ("float16", "bfloat16"):
+        return stored
+    native = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+    return "bfloat16" if native else "float32"
 
 
 def _device(name: str) -> torch.device:

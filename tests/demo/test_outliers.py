@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from transformers import LlamaConfig, LlamaForCausalLM
 
 from hyperprune_lab.demo import outliers
 from hyperprune_lab.demo.train import ModelShape, TrainConfig, build_model
@@ -46,7 +47,9 @@ def test_rescaling_is_bit_exact_in_bf16_and_reaches_the_target(ids):
     model = fresh(torch.bfloat16)
     before = logits(model, ids)
     factors = outliers.rescale(model, ids, (5,), target_ratio=20.0, minimum_share=0.0)
-    assert factors.keys() == {f"{b}.{name}" for b in (0, 1) for name in ("attention", "o_proj", "mlp", "down_proj")}
+    assert factors.keys() == {
+        f"{b}.{name}" for b in (0, 1) for name in ("attention", "o_proj", "mlp", "down_proj")
+    }
     assert all(factor & (factor - 1) == 0 for factor in factors.values())
     assert torch.equal(logits(model, ids), before)
     ratios = [m.rms_ratio for m in outliers.measure(model, ids)]
@@ -124,7 +127,15 @@ def test_loss_equals_cross_entropy_over_all_windows(ids):
     assert outliers.mean_loss(model, ids, batch=4) == pytest.approx(expected.item(), rel=1e-4)
 
 
-def test_inputs_without_a_norm_cannot_be_scaled():
-    inner = next(s for s in outliers.block_inputs(fresh()) if s.name == "down_proj")
-    with pytest.raises(UserError, match="not made by a norm"):
+def test_channels_that_share_a_row_cannot_be_scaled():
+    config = LlamaConfig(
+        vocab_size=64,
+        hidden_size=32,
+        num_hidden_layers=1,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        intermediate_size=48,
+    )
+    inner = next(s for s in outliers.block_inputs(LlamaForCausalLM(config)) if s.name == "o_proj")
+    with pytest.raises(UserError, match="grouped-query attention"):
         outliers.scale_channels(inner, (0,), 2.0)

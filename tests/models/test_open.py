@@ -19,6 +19,9 @@ from hyperprune_lab.errors import UserError
 from hyperprune_lab.models import checkpoint, data_folder, locate, open_model
 from tests.architectures import CORE_ARCHITECTURES, POSITIONS, VOCABULARY, build, save_tiny
 
+NATIVE_BF16 = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+HALF_ON_CPU = "bfloat16" if NATIVE_BF16 else "float32"
+
 
 @pytest.fixture(scope="module")
 def stored(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -97,8 +100,8 @@ def test_a_context_that_the_configuration_does_not_say(tmp_path: Path) -> None:
     ("stored_as", "asked", "expected"),
     [
         (torch.float32, None, "float32"),
-        (torch.bfloat16, None, "bfloat16"),
-        (torch.float16, None, "bfloat16"),
+        (torch.bfloat16, None, HALF_ON_CPU),
+        (torch.float16, None, HALF_ON_CPU),
         (torch.float16, "float16", "float16"),
         (torch.bfloat16, "float32", "float32"),
     ],

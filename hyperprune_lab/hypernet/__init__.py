@@ -1,0 +1,1 @@
+"""The shared hypernetwork: its inputs, its relaxation, its objective and its memory of earlier layers."""

@@ -1,0 +1,56 @@
+"""The prior: a one-shot mask as logits, so that a network that adds nothing reproduces it exactly.
+
+Knows nothing about how the mask was chosen.
+"""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from hyperprune_lab.hypernet.features import standard_energies
+from hyperprune_lab.hypernet.objective import group_blocks
+from hyperprune_lab.hypernet.relaxation import PatternHead
+
+_MARGIN = 0.1
+
+
+def pattern_energies(
+    weight: Float[Tensor, "out in"],
+    gram: Float[Tensor, "in in"],
+    costs: Float[Tensor, "out groups patterns"],
+    prior: Bool[Tensor, "out in"],
+    table: Float[Tensor, "patterns group"],
+) -> Float[Tensor, "out groups patterns"]:
+    """Row objective of each pattern of each group, the other groups as in ``prior``, up to a constant per group.
+
+    With d_p the weights that pattern p removes and c the coupling from the other groups, it is
+    d_p^T H_gg d_p + 2 d_p^T c.
+    """
+    group = table.shape[1]
+    removed = weight * ~prior
+    own = torch.einsum("rgi,gij->rgj", removed.unflatten(-1, (-1, group)), group_blocks(gram, group))
+    outside = (removed @ gram).unflatten(-1, (-1, group)) - own
+    pull = weight.unflatten(-1, (-1, group)) * outside
+    return costs + 2.0 * pull @ (1.0 - table).T
+
+
+def prior_logits(
+    head: PatternHead,
+    prior: Bool[Tensor, "rows in"],
+    energies: Float[Tensor, "rows groups patterns"] | None,
+    strength: float,
+) -> Float[Tensor, "rows groups outputs"]:
+    """Logits whose argmax is the prior's pattern in every group, ordered by energy among the others.
+
+    Every other pattern lies at least ``0.1 * strength`` below. Without energies (patterns not enumerable) the logits
+    are +-strength per position.
+    """
+    group = head.pattern.group
+    if energies is None:
+        return strength * (2.0 * prior.float() - 1.0).unflatten(-1, (-1, group))
+    ids = head.pattern.ids(prior).long().unsqueeze(-1)
+    standard = standard_energies(energies)
+    above = (standard - standard.gather(-1, ids)).clamp_min(_MARGIN)
+    return -strength * above.scatter(-1, ids, 0.0)

@@ -1,0 +1,94 @@
+"""What a run is asked to do: one frozen object, complete enough to repeat the run.
+
+Knows nothing about how any of it is carried out.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any, Literal, get_args
+
+from hyperprune_lab.calibration.config import CalibrationConfig
+from hyperprune_lab.errors import UserError
+from hyperprune_lab.patterns import NMPattern
+
+Compensation = Literal["none", "linear", "block", "model"]
+Prefix = Literal["auto", "dense", "pruned"]
+
+_CHOICES = {
+    "objective": ("mask-only", "compensated"),
+    "budget": ("quick", "normal", "thorough"),
+    "compensation": get_args(Compensation),
+    "prefix": get_args(Prefix),
+    "evidence": ("auto", "light", "full"),
+}
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """One run.
+
+    ``preset`` None means ``lab`` for HyperPrune and nothing for other methods. ``overrides`` are pairs of a regular
+    expression over module names and ``"dense"`` or another pattern; the last match wins. ``prefix`` says whether
+    statistics come from the dense or the pruned model's activations (``auto``: the method's own default).
+    Weights of ``None`` mean the preset's. Raises ``UserError`` for values out of range.
+    """
+
+    model: str = "demo"
+    method: str = "hyperprune"
+    preset: str | None = None
+    pattern: str = "2:4"
+    objective: str = "mask-only"
+    budget: str = "normal"
+    compensation: str = "block"
+    seed: int = 0
+    calibration: CalibrationConfig = field(default_factory=CalibrationConfig)
+    eval_text: str | None = None
+    outlier_weight: float | None = None
+    continual_weight: float | None = None
+    residual_logits: bool = False
+    prefix: str = "auto"
+    device: str = "auto"
+    dtype: str | None = None
+    evidence: str = "auto"
+    overrides: tuple[tuple[str, str], ...] = ()
+    trust_remote_code: bool = False
+
+    def __post_init__(self) -> None:
+        NMPattern.parse(self.pattern)
+        for name, choices in _CHOICES.items():
+            if getattr(self, name) not in choices:
+                raise UserError(f"{name} {getattr(self, name)!r}: choose one of {', '.join(choices)}")
+        for name in ("outlier_weight", "continual_weight"):
+            value = getattr(self, name)
+            if value is not None and not 0 <= value < float("inf"):
+                raise UserError(f"{name} {value}: a number of at least 0 is needed")
+        if not 0 <= self.seed < 2**31:
+            raise UserError(f"seed {self.seed}: a number from 0 to 2147483647 is needed")
+        if self.method == "hyperprune" and self.preset is None:
+            object.__setattr__(self, "preset", "lab")
+        if self.method != "hyperprune" and (self.preset is not None or self.residual_logits):
+            raise UserError(
+                f"presets and residual logits belong to hyperprune; {self.method} has none: leave them out"
+            )
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values for the record."""
+        return asdict(self) | {"overrides": [list(pair) for pair in self.overrides]}
+
+    @classmethod
+    def from_json(cls, values: dict[str, Any]) -> RunConfig:
+        """The inverse of :meth:`to_json`; an unknown key is a ``UserError`` that names it."""
+        values = dict(values)
+        calibration = values.pop("calibration", {})
+        overrides = tuple((str(a), str(b)) for a, b in values.pop("overrides", ()))
+        _refuse_unknown(values, cls)
+        _refuse_unknown(calibration, CalibrationConfig)
+        return cls(**values, calibration=CalibrationConfig(**calibration), overrides=overrides)
+
+
+def _refuse_unknown(values: dict[str, Any], kind: type) -> None:
+    known = {item.name for item in fields(kind)}
+    unknown = sorted(set(values) - known)
+    if unknown:
+        raise UserError(f"unknown configuration key {unknown[0]!r}; known keys: {', '.join(sorted(known))}")

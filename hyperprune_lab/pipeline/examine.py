@@ -1,0 +1,104 @@
+"""Measures states of the model on the run's evaluation suite, always against the dense model of the same run.
+
+Knows nothing about stages.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from torch import Tensor
+
+from hyperprune_lab.demo.probes import probes
+from hyperprune_lab.evaluate.difference import gap_closed, loss_difference
+from hyperprune_lab.evaluate.suite import EvaluationSuite, Measurement, build_suite, measure
+from hyperprune_lab.events import EvaluationFinished
+from hyperprune_lab.pipeline.config import RunConfig
+from hyperprune_lab.pipeline.evidence import numpy
+from hyperprune_lab.pipeline.subject import Subject
+
+PROBES_PER_SKILL = 20
+_PROBE_SEED = 2**40 + 1
+
+
+@dataclass(eq=False)
+class Examiner:
+    """One suite, the dense measurement, and the scalars of every state measured since."""
+
+    subject: Subject
+    suite: EvaluationSuite
+    dense: Measurement | None = None
+    scalars: dict[str, dict[str, float]] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, subject: Subject, config: RunConfig) -> Examiner:
+        """The suite that the configuration asks for: the embedded model also answers the skill probes."""
+        opened = subject.opened
+        window = config.calibration.window
+        chosen = probes(_PROBE_SEED, PROBES_PER_SKILL) if config.model == "demo" else ()
+        suite = build_suite(opened.tokenizer, opened.context, config.eval_text, window, chosen)
+        return cls(subject, suite)
+
+    def look_at_dense(self) -> EvaluationFinished:
+        """Measure the dense model and remember its logits."""
+        opened = self.subject.opened
+        self.dense = measure(opened.model, opened.tokenizer, self.suite, remember=True)
+        return self._event("dense", self.dense)
+
+    def look(
+        self,
+        state: str,
+        masks: Mapping[str, Tensor] | None = None,
+        weights: Mapping[str, Tensor] | None = None,
+        brief: bool = False,
+    ) -> EvaluationFinished:
+        """Measure the model wearing masks or weights; ``brief`` leaves out probes and generations."""
+        assert self.dense is not None
+        opened = self.subject.opened
+        suite = EvaluationSuite(self.suite.windows) if brief else self.suite
+        with self.subject.wearing(masks, weights):
+            found = measure(opened.model, opened.tokenizer, suite, self.dense.reference)
+        return self._event(state, found)
+
+    def perplexity(self, state: str) -> float | None:
+        """Perplexity over all domains of a state measured before."""
+        return self.scalars.get(state, {}).get("perplexity")
+
+    def gap(self, state: str) -> float | None:
+        """Gap closed between Wanda's mask and the dense model."""
+        needed = [self.perplexity(name) for name in ("dense", "wanda", state)]
+        if any(value is None for value in needed):
+            return None
+        dense, wanda, ours = (float(value) for value in needed if value is not None)
+        return gap_closed(dense, wanda, ours)
+
+    def _event(self, state: str, found: Measurement) -> EvaluationFinished:
+        scalars: dict[str, float] = {"perplexity": found.overall.perplexity, "nats": found.overall.nats}
+        for domain, part in found.domains.items():
+            scalars[f"nats/{domain}"] = part.nats
+        for name in ("in_domain", "out_of_domain"):
+            value = getattr(found, name)
+            if value is not None:
+                scalars[f"nats/{name}"] = value
+        for name, skill in found.skills.items():
+            scalars[f"skill/{name}"] = skill.accuracy
+        if found.divergence is not None:
+            scalars |= {"kl": found.divergence.kl, "top1_agreement": found.divergence.agreement}
+        if self.dense is not None and found is not self.dense:
+            difference = loss_difference(found.all_losses, self.dense.all_losses)
+            scalars["nats_lost"] = difference.nats
+            if difference.low is not None and difference.high is not None:
+                scalars |= {"nats_lost_low": difference.low, "nats_lost_high": difference.high}
+        self.scalars[state] = scalars
+        closed = self.gap(state)
+        if closed is not None:
+            scalars["gap_closed"] = closed
+        arrays = {f"token_losses/{domain}": numpy(losses) for domain, losses in found.losses.items()}
+        texts = {generation.prompt: generation.text for generation in found.generations}
+        return EvaluationFinished(state, "suite", scalars, self._protocol(found), arrays, texts)
+
+    @staticmethod
+    def _protocol(found: Measurement) -> dict[str, Any]:
+        return dict(found.overall.protocol)

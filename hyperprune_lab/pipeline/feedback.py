@@ -1,0 +1,106 @@
+"""What the dense model says of masked weights: KL in nats per token, and its gradient.
+
+Implements :class:`hyperprune_lab.hypernet.model_trainer.ModelFeedback` with a real model. The dense model's last
+hidden states are kept, not its logits: the vocabulary is wide, the head is not pruned.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor, nn
+
+from hyperprune_lab.calibration.windows import Calibration
+from hyperprune_lab.pipeline.gather import BATCH, Stream
+from hyperprune_lab.pipeline.subject import Subject
+
+
+def divergence_per_token(
+    reference: Float[Tensor, "b window vocabulary"], logits: Float[Tensor, "b window vocabulary"]
+) -> Float[Tensor, ""]:
+    """KL(reference || logits), mean over tokens, in nats (fp32)."""
+    log_p = torch.log_softmax(reference.float(), -1)
+    log_q = torch.log_softmax(logits.float(), -1)
+    return (log_p.exp() * (log_p - log_q)).sum(-1).mean()
+
+
+@dataclass(eq=False)
+class Teacher:
+    """Token windows with the dense model's hidden states before and after the blocks."""
+
+    before: Stream
+    after: Tensor
+
+    @classmethod
+    def of(cls, subject: Subject, ids: Int[Tensor, "sequences window"]) -> Teacher:
+        """Run the dense model once."""
+        before = stream = Stream.start(subject, ids)
+        for block in range(len(subject.blocks)):
+            stream = stream.through(block)
+        return cls(before, stream.hidden)
+
+    def divergence(self, subject: Subject, pick: Tensor) -> Float[Tensor, ""]:
+        """KL of the model as it now stands, on the windows ``pick`` (at most a batch); gradients flow."""
+        hidden = self.before.hidden[pick]
+        for block in range(len(subject.blocks)):
+            hidden = self.before.forward(block, hidden)
+        logits = self.before.calls.finish(hidden)
+        with torch.no_grad():
+            reference = self.before.calls.finish(self.after[pick])
+        return divergence_per_token(reference, logits)
+
+    @torch.no_grad()
+    def mean_divergence(self, subject: Subject) -> float:
+        """KL of the model as it now stands, over all windows."""
+        total = 0.0
+        for pick in torch.arange(len(self.after), device=self.after.device).split(BATCH):
+            total += float(self.divergence(subject, pick)) * len(pick)
+        return total / len(self.after)
+
+
+class DenseFeedback:
+    """Feedback on masks over the original weights."""
+
+    def __init__(self, subject: Subject, calibration: Calibration) -> None:
+        self.subject = subject
+        self.fit = Teacher.of(subject, calibration.fit)
+        self.held = Teacher.of(subject, calibration.heldout) if len(calibration.heldout) else self.fit
+        self.sequences = len(self.fit.after)
+
+    def gradients(
+        self, keep: Mapping[str, Float[Tensor, "out in"]], sequences: Int[Tensor, " n"]
+    ) -> tuple[float, dict[str, Float[Tensor, "out in"]]]:
+        """KL on these sequences, and its gradient by effective weight (fp32)."""
+        linears = self.subject.by_name
+        self.subject.apply_masks(keep)
+        weights: dict[str, nn.Parameter] = {
+            name: linears[name].module.get_parameter("weight") for name in keep
+        }
+        total = 0.0
+        try:
+            for weight in weights.values():
+                weight.requires_grad_(True)
+            for part in sequences.to(self.subject.device).split(BATCH):
+                share = len(part) / len(sequences)
+                loss = self.fit.divergence(self.subject, part) * share
+                loss.backward()
+                total += float(loss.detach())
+            gradients = {
+                name: (weight.grad.T if linears[name].transposed else weight.grad).float()
+                for name, weight in weights.items()
+                if weight.grad is not None
+            }
+        finally:
+            for weight in weights.values():
+                weight.requires_grad_(False)
+                weight.grad = None
+            self.subject.restore()
+        return total, gradients
+
+    def heldout(self, masks: Mapping[str, Bool[Tensor, "out in"]]) -> float:
+        """KL on the held-out sequences."""
+        with self.subject.wearing(masks):
+            return self.held.mean_divergence(self.subject)

@@ -1,0 +1,307 @@
+"""A run from beginning to end, as a generator of typed events.
+
+``for event in prune(config)`` is the whole interface: the command line, the notebooks, the recorder and the tests all
+consume this stream. Knows nothing about where events go.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from hyperprune_lab.calibration.windows import Calibration, load_calibration
+from hyperprune_lab.errors import UserError
+from hyperprune_lab.events import (
+    BlockFinished,
+    Event,
+    NetworkSaved,
+    Notice,
+    RunFinished,
+    RunPaused,
+    RunResumed,
+    RunStarted,
+    RunStopped,
+)
+from hyperprune_lab.hypernet.settings import HyperPruneSettings, preset_settings
+from hyperprune_lab.methods.base import LayerwiseMethod, LinearProblem
+from hyperprune_lab.methods.hyperprune import HyperPrune, Roster
+from hyperprune_lab.methods.registry import method
+from hyperprune_lab.models.open import open_model
+from hyperprune_lab.patterns import NMPattern, pack
+from hyperprune_lab.pipeline import layers, model_stage
+from hyperprune_lab.pipeline.audit import audit
+from hyperprune_lab.pipeline.budget import ladder_settings
+from hyperprune_lab.pipeline.config import RunConfig
+from hyperprune_lab.pipeline.control import RunControl
+from hyperprune_lab.pipeline.environment import choose_device, environment
+from hyperprune_lab.pipeline.evidence import numpy
+from hyperprune_lab.pipeline.examine import Examiner
+from hyperprune_lab.pipeline.ladder import Ladder
+from hyperprune_lab.pipeline.result import result_of
+from hyperprune_lab.pipeline.state import RunState
+from hyperprune_lab.pipeline.subject import Subject, derived_seed
+
+_FULL_EVIDENCE_BELOW = 1_000_000_000
+Checkpoint = tuple[Mapping[str, Any], Mapping[str, "np.ndarray[Any, Any]"]]
+
+
+@dataclass(eq=False)
+class Workbench:
+    """Everything that is opened, checked and prepared before the first token is run."""
+
+    config: RunConfig
+    subject: Subject
+    calibration: Calibration
+    examiner: Examiner
+    method: LayerwiseMethod
+    settings: HyperPruneSettings | None
+    problems: dict[str, LinearProblem] = field(default_factory=dict)
+
+    @classmethod
+    def open(cls, config: RunConfig) -> Workbench:
+        """Open model and data; raises ``UserError`` for every mistake that can be seen before work starts."""
+        device = choose_device(config.device)
+        if device.type == "cuda":
+            torch.cuda.reset_peak_memory_stats(device)
+        settings = _settings(config)
+        found = None if settings is not None else method(config.method)()
+        opened = open_model(
+            config.model, device=str(device), dtype=config.dtype, trust_remote_code=config.trust_remote_code
+        )
+        subject = Subject.of(opened, NMPattern.parse(config.pattern), config.overrides)
+        if not subject.by_name:
+            raise UserError(f"{config.model}: nothing is left to prune; relax the overrides")
+        calibration = load_calibration(config.calibration, opened.tokenizer, opened.context, config.seed)
+        examiner = Examiner.of(subject, config)
+        if settings is not None:
+            found = HyperPrune(settings, _roster(subject), derived_seed(config.seed, "network"))
+        assert found is not None
+        return cls(config, subject, calibration, examiner, found, settings)
+
+    @property
+    def full_evidence(self) -> bool:
+        """Whether the record gets the larger evidence."""
+        if self.config.evidence == "auto":
+            return self.subject.coverage.total_parameters < _FULL_EVIDENCE_BELOW
+        return self.config.evidence == "full"
+
+    @property
+    def stages(self) -> list[str]:
+        """The stages that this run goes through, in order."""
+        names = [layers.STAGE]
+        learned = self.settings is not None
+        if self.settings is not None and self.settings.model_stage.steps:
+            names.append(model_stage.STAGE)
+        if self.config.compensation != "none":
+            names += ["compensation of the prior"] if learned and self.has_prior else []
+            names.append("compensation")
+        return [*names, "audit", "evaluation"]
+
+    @property
+    def has_prior(self) -> bool:
+        """Whether there is a prior to be compared with."""
+        return self.settings is not None and self.settings.prior != "none"
+
+    def started(self) -> RunStarted:
+        """The first event of the run."""
+        opened = self.subject.opened
+        return RunStarted(
+            config=self.config.to_json()
+            | {
+                "hyperprune": None if self.settings is None else self.settings.to_json(),
+                "ladder": asdict(ladder_settings(self.config)),
+                "window": self.calibration.fit.shape[1],
+            },
+            environment=environment(self.subject.device),
+            model=opened.identity | {"blocks": len(self.subject.blocks), "context": opened.context},
+            data=self.calibration.identity,
+            coverage=[_row(row) for row in self.subject.coverage.rows],
+            stages=self.stages,
+        )
+
+    def layers_stage(self) -> layers.LayersStage:
+        """The layer-wise stage of this run."""
+        prefix = self.config.prefix
+        if prefix == "auto":
+            prefix = "pruned" if self.config.method == "sparsegpt" else "dense"
+        return layers.LayersStage(
+            self.subject,
+            self.method,
+            self.calibration,
+            self.config.seed,
+            prefix,
+            () if self.settings is None else self.settings.dense_blocks,
+            self.full_evidence,
+        )
+
+
+def prune(
+    config: RunConfig, control: RunControl | None = None, checkpoint: Checkpoint | None = None
+) -> Iterator[Event]:
+    """Prune a model; yields events until ``RunFinished`` or, on request, ``RunStopped``.
+
+    ``checkpoint`` is what an earlier run's last ``CheckpointReached`` held; the run then goes on from there to the
+    same masks, bit for bit. Raises ``UserError`` before the first event for whatever is wrong with the input.
+    """
+    control = control or RunControl()
+    bench = Workbench.open(config)
+    for event in _resumable(bench, checkpoint):
+        yield event
+        if control.paused:
+            yield RunPaused()
+            while control.paused:
+                control.wait(0.2)
+            yield RunResumed()
+        if control.stopping and not isinstance(event, RunFinished):
+            yield RunStopped("stopped on request")
+            return
+
+
+def _resumable(bench: Workbench, checkpoint: Checkpoint | None) -> Iterator[Event]:
+    started = time.monotonic()
+    if checkpoint is None:
+        state = RunState()
+        yield bench.started()
+        if bench.calibration.notice is not None:
+            yield Notice("warning", bench.calibration.notice)
+    else:
+        state = RunState.from_checkpoint(*checkpoint, bench.subject.device)
+        yield RunResumed(from_checkpoint=True)
+    before = state.seconds
+    yield bench.examiner.look_at_dense()
+    for stage in _stages_left(bench.stages, state):
+        for event in _run_stage(stage, bench, state):
+            state.seconds = before + time.monotonic() - started
+            if isinstance(event, BlockFinished):
+                state.peak_memory_bytes = max(state.peak_memory_bytes, event.peak_memory_bytes)
+            yield event
+        if stage not in state.stages_run:
+            state.stages_run.append(stage)
+    state.seconds = before + time.monotonic() - started
+    yield RunFinished(result_of(bench, state))
+
+
+def _stages_left(stages: list[str], state: RunState) -> list[str]:
+    """The stages to run; HyperPrune's layers are met again as long as its whole-model stage is to come."""
+    if not state.stage:
+        return stages
+    at = stages.index(state.stage)
+    again = [layers.STAGE] if state.stage == model_stage.STAGE else []
+    return again + stages[at:]
+
+
+def _run_stage(stage: str, bench: Workbench, state: RunState) -> Iterator[Event]:
+    if stage == "audit":
+        return audit(bench.subject, bench.calibration, state)
+    if stage == "evaluation":
+        return _evaluate(bench, state)
+    if stage == layers.STAGE:
+        return _run_layers(bench, state)
+    if stage == model_stage.STAGE:
+        return _run_model(bench, state)
+    label = "prior" if stage.endswith("prior") else "final"
+    settings = ladder_settings(bench.config)
+    return Ladder(bench.subject, bench.calibration, settings, bench.config.seed, label).run(state)
+
+
+def _run_layers(bench: Workbench, state: RunState) -> Iterator[Event]:
+    stage = bench.layers_stage()
+    if isinstance(bench.method, HyperPrune) and state.method:
+        bench.method.load(state.method)
+    yield from stage.run(state)
+    bench.problems = stage.problems
+    if not isinstance(bench.method, HyperPrune):
+        return
+    if state.stage == layers.STAGE:
+        state.masks["layers"] = dict(state.masks["final"])
+        yield network_saved(bench.method, layers.STAGE, {})
+
+
+def _run_model(bench: Workbench, state: RunState) -> Iterator[Event]:
+    assert isinstance(bench.method, HyperPrune)
+    stage = model_stage.ModelStage(
+        bench.subject, bench.method, bench.calibration, bench.problems, bench.config.seed, bench.full_evidence
+    )
+    yield from stage.run(state)
+    yield network_saved(bench.method, model_stage.STAGE, state.masks["base"])
+
+
+def network_saved(hyperprune: HyperPrune, stage: str, base: Mapping[str, Tensor]) -> NetworkSaved:
+    """The network with the masks that its features were made around."""
+    chooser = hyperprune.chooser
+    arrays = {f"network/{name}": numpy(value) for name, value in chooser.state_dict().items()}
+    arrays |= {f"residual/{name}": numpy(value) for name, value in chooser.residuals.items()}
+    arrays |= {f"base/{name}": pack(numpy(mask)) for name, mask in base.items()}
+    return NetworkSaved(stage, arrays, chooser.describe())
+
+
+def _evaluate(bench: Workbench, state: RunState) -> Iterator[Event]:
+    examiner, subject = bench.examiner, bench.subject
+    looks: list[tuple[str, Callable[[], Event]]] = []
+
+    def add(
+        label: str, masks: str | None = None, weights: Mapping[str, Tensor] | None = None, brief: bool = True
+    ) -> None:
+        chosen = None if masks is None else state.masks[masks]
+        looks.append((label, lambda: examiner.look(label, chosen, weights, brief)))
+
+    add("wanda", masks="wanda")
+    if "prior" in state.masks and bench.has_prior:
+        add("prior", masks="prior")
+    if model_stage.STAGE in bench.stages:
+        add("layers", masks="layers")
+    add("mask-only", masks="final", brief=False)
+    if "published" in state.weights:
+        add("published", weights=_stored(subject, state.weights["published"]))
+    if state.weights.get("prior"):
+        add("prior compensated", weights=state.weights["prior"])
+    if state.weights.get("final"):
+        add("compensated", weights=state.weights["final"], brief=False)
+    for _, look in looks:
+        yield look()
+
+
+def _stored(subject: Subject, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Weights ``[out, in]`` by linear, as the model stores them by parameter."""
+    return {
+        f"{name}.weight": weight.T if subject.by_name[name].transposed else weight
+        for name, weight in weights.items()
+    }
+
+
+def _settings(config: RunConfig) -> HyperPruneSettings | None:
+    if config.method != "hyperprune":
+        return None
+    settings = preset_settings(
+        str(config.preset), config.budget, config.objective, config.outlier_weight, config.continual_weight
+    )
+    if config.residual_logits:
+        if not settings.model_stage.steps:
+            raise UserError(
+                f"the preset {config.preset} has no whole-model stage, so no residual logits: use lab"
+            )
+        settings = replace(settings, model_stage=replace(settings.model_stage, free_rate=0.05))
+    return settings
+
+
+def _roster(subject: Subject) -> Roster:
+    linears = list(subject.by_name.values())
+    return Roster(
+        blocks=len(subject.blocks),
+        components=tuple(dict.fromkeys(linear.component for linear in linears)),
+        patterns=tuple(sorted(set(subject.patterns.values()))),
+        device=subject.device,
+    )
+
+
+def _row(row: Any) -> dict[str, Any]:
+    values = asdict(row)
+    values["pattern"] = None if row.pattern is None else str(row.pattern)
+    values["shape"] = list(row.shape)
+    return values

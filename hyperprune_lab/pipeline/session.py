@@ -1,0 +1,128 @@
+"""A run and its record together: in this process, or in one of its own.
+
+Knows nothing about what the events mean.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from hyperprune_lab.errors import UserError
+from hyperprune_lab.events import Event, RunFailed, RunFinished
+from hyperprune_lab.pipeline.config import RunConfig
+from hyperprune_lab.pipeline.control import FileControl, RunControl, control_path
+from hyperprune_lab.pipeline.run import Checkpoint, prune
+from hyperprune_lab.record.writer import RecordWriter
+
+_OWN_KEYS = ("hyperprune", "ladder", "window")
+_START_SECONDS = 120.0
+
+
+def run_to_record(config: RunConfig, out: Path, control: RunControl | None = None) -> Iterator[Event]:
+    """Prune and record into ``out``, which must not exist; nothing is written if the input is at fault.
+
+    The result in ``RunFinished`` gains ``run``, the record's path. Raises ``UserError``.
+    """
+    out = Path(out)
+    if out.exists() or out.is_symlink():
+        raise UserError(f"{out} exists: choose another output directory, or delete this one.")
+    events = prune(config, control or FileControl(out))
+    first = next(events)
+    with RecordWriter.create(out) as writer:
+        yield from _recorded(_with(first, events), writer, out)
+
+
+def resume_record(path: Path, control: RunControl | None = None) -> Iterator[Event]:
+    """Go on with the run in ``path`` from its last checkpoint. Raises ``UserError``."""
+    path = Path(path)
+    with RecordWriter.resume(path) as writer:
+        resumption = writer.resumption
+        assert resumption is not None
+        config = recorded_config(resumption.started["config"])
+        control_path(path).unlink(missing_ok=True)
+        checkpoint: Checkpoint | None = resumption.checkpoint
+        yield from _recorded(prune(config, control or FileControl(path), checkpoint), writer, path)
+
+
+def recorded_config(values: dict[str, object]) -> RunConfig:
+    """The configuration of a recorded run; what the record adds for its readers is left out."""
+    return RunConfig.from_json({name: value for name, value in values.items() if name not in _OWN_KEYS})
+
+
+def _with(first: Event, rest: Iterator[Event]) -> Iterator[Event]:
+    yield first
+    yield from rest
+
+
+def _recorded(events: Iterator[Event], writer: RecordWriter, path: Path) -> Iterator[Event]:
+    try:
+        for event in events:
+            if isinstance(event, RunFinished):
+                event = RunFinished(event.result | {"run": str(path)})
+            writer.write(event)
+            yield event
+    except GeneratorExit:
+        raise
+    except BaseException as error:
+        if writer.state == "running" and not isinstance(error, KeyboardInterrupt):
+            failed = RunFailed(str(error) or type(error).__name__, type(error).__name__)
+            _try_write(writer, failed)
+        raise
+
+
+def _try_write(writer: RecordWriter, event: Event) -> None:
+    """Note the failure if the record still takes it; the error that caused it matters more than one in noting it."""
+    try:
+        writer.write(event)
+    except (UserError, RuntimeError):
+        return
+
+
+def launch(config: RunConfig, out: Path, detach: bool = True) -> int:
+    """Start the run in a process of its own and return its id, once its record can be read.
+
+    A detached run outlives this process; an attached one ends with it. Raises ``UserError`` with the child's own
+    message if it ends before its record is there.
+    """
+    out = Path(out)
+    if out.exists() or out.is_symlink():
+        raise UserError(f"{out} exists: choose another output directory, or delete this one.")
+    command = [sys.executable, "-m", "hyperprune_lab.pipeline.worker", str(out)]
+    environment = os.environ | {"HYPERPRUNE_LAB_PARENT": "" if detach else str(os.getpid())}
+    worker = subprocess.Popen(
+        command,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        env=environment,
+        start_new_session=detach,
+    )
+    assert worker.stdin is not None and worker.stderr is not None
+    worker.stdin.write(json.dumps(config.to_json()).encode())
+    worker.stdin.close()
+    deadline = time.monotonic() + _START_SECONDS
+    while not out.exists():
+        if worker.poll() is not None:
+            message = worker.stderr.read().decode(errors="replace").strip().rpartition("\n")[2]
+            raise UserError(message or f"the run ended at once with code {worker.returncode}")
+        if time.monotonic() > deadline:
+            worker.kill()
+            raise UserError("the run did not start within two minutes; run it without --detach to see why")
+        time.sleep(0.05)
+    threading.Thread(target=_drain, args=(worker,), daemon=True).start()
+    return worker.pid
+
+
+def _drain(worker: subprocess.Popen[bytes]) -> None:
+    """Keep the child's error pipe empty, and collect it when it ends."""
+    assert worker.stderr is not None
+    for _ in worker.stderr:
+        pass
+    worker.wait()
