@@ -1,4 +1,4 @@
-# ruff: noqa: E501 - one entry a line
+
 """Small plots: things lost and found, a storm, a bet.
 
 Knows nothing of who fills the slots; `plots_form` describes them.

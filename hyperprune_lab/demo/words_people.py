@@ -1,4 +1,4 @@
-# ruff: noqa: E501 - one entry a line
+
 """Raw words about people: names, work, kinship, feelings and ways of acting.
 
 Knows nothing of grammar or stories; `lexicon` parses these strings.

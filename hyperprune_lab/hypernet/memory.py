@@ -62,8 +62,10 @@ class GroupCache:
         self, chooser: Chooser, pattern: str, pick: Tensor | slice = slice(None)
     ) -> Float[Tensor, "n outputs"]:
         """What the network would answer now for the cached groups ``pick``."""
-        assert self.features is not None and self.prior is not None
-        assert self.block is not None and self.component is not None
+        assert self.features is not None
+        assert self.prior is not None
+        assert self.block is not None
+        assert self.component is not None
         network = chooser.network_of(pattern)
         return self.prior[pick] + network(self.features[pick], self.block[pick], self.component[pick])
 

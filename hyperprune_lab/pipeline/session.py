@@ -104,7 +104,8 @@ def launch(config: RunConfig, out: Path, detach: bool = True) -> int:
         env=environment,
         start_new_session=detach,
     )
-    assert worker.stdin is not None and worker.stderr is not None
+    assert worker.stdin is not None
+    assert worker.stderr is not None
     worker.stdin.write(json.dumps(config.to_json()).encode())
     worker.stdin.close()
     deadline = time.monotonic() + _START_SECONDS
