@@ -30,6 +30,13 @@ def full_precision() -> Iterator[None]:
         matmul.fp32_precision = before
 
 
+def group_blocks(gram: Float[Tensor, "in in"], group: int) -> Float[Tensor, "groups group group"]:
+    """The ``group`` x ``group`` blocks on the diagonal of H, one per group of input channels."""
+    groups = len(gram) // group
+    which = torch.arange(groups, device=gram.device)
+    return gram.reshape(groups, group, groups, group)[which, :, which]
+
+
 @dataclass(frozen=True, eq=False)
 class InputStatistics:
     """Moments of one distinct input, shared by every linear that reads it.

@@ -13,7 +13,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from hyperprune_lab.calibration.statistics import InputStatistics
-from hyperprune_lab.hypernet.features import LinearContext
+from hyperprune_lab.hypernet.features import LinearContext, outside_coupling
 from hyperprune_lab.hypernet.prior import pattern_energies
 from hyperprune_lab.methods.alps import alps
 from hyperprune_lab.methods.base import LinearProblem
@@ -86,14 +86,16 @@ def at_mask(
 ) -> LinearContext:
     """The same linear with another mask as prior: coupling and energies follow, gradients are those given."""
     weight, gram, pattern = context.weight, context.gram, context.pattern
+    pull = coupling(weight, gram, prior)
     energies = None
     if pattern.enumerable:
         table = torch.from_numpy(pattern.table().copy()).to(weight)
-        energies = pattern_energies(weight, gram, group_costs(weight, gram, pattern), prior, table)
+        outside = outside_coupling(weight, gram, prior, pull, pattern.group)
+        energies = pattern_energies(weight, group_costs(weight, gram, pattern), outside, table)
     return replace(
         context,
         prior=prior,
-        coupling=coupling(weight, gram, prior),
+        coupling=pull,
         energies=energies,
         gradient=gradient,
         fisher=fisher,

@@ -13,7 +13,8 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from hyperprune_lab.hypernet.objective import group_blocks
+from hyperprune_lab.calibration.statistics import group_blocks
+from hyperprune_lab.errors import UserError
 from hyperprune_lab.patterns import NMPattern
 
 KINDS = ("weights", "diagonal", "context")
@@ -56,7 +57,12 @@ class LinearContext:
 
 
 def feature_count(kind: str, pattern: NMPattern) -> int:
-    """Length of the feature vector of one group."""
+    """Length of the feature vector of one group.
+
+    Raises ``UserError`` for a kind that does not exist.
+    """
+    if kind not in KINDS:
+        raise UserError(f"unknown features {kind!r}: choose one of {', '.join(KINDS)}")
     m = pattern.group
     if kind == "weights":
         return m
@@ -95,7 +101,7 @@ def _context_parts(linear: LinearContext, weight: Tensor, rows: Tensor | slice) 
     relative = signed / level
 
     obs = relative.abs() / linear.inverse_diagonal.clamp_min(_TINY).sqrt().reshape(-1, m)
-    outside = linear.coupling[rows].unflatten(-1, (-1, m)) - _own_coupling(linear, weight, rows)
+    outside = outside_coupling(weight, linear.gram, linear.prior[rows], linear.coupling[rows], m)
     pull = relative * (outside / safe_rms.reshape(-1, m)) / level
 
     correlation = group_blocks(linear.gram, m) / (safe_rms.reshape(-1, m, 1) * safe_rms.reshape(-1, 1, m))
@@ -118,9 +124,17 @@ def _context_parts(linear: LinearContext, weight: Tensor, rows: Tensor | slice) 
     return parts
 
 
-def _own_coupling(linear: LinearContext, weight: Tensor, rows: Tensor | slice) -> Tensor:
-    removed = (weight * ~linear.prior[rows]).unflatten(-1, (-1, linear.pattern.group))
-    return torch.einsum("rgi,gij->rgj", removed, group_blocks(linear.gram, linear.pattern.group))
+def outside_coupling(
+    weight: Float[Tensor, "rows in"],
+    gram: Float[Tensor, "in in"],
+    mask: Bool[Tensor, "rows in"],
+    coupling: Float[Tensor, "rows in"],
+    group: int,
+) -> Float[Tensor, "rows groups group"]:
+    """The part of ``coupling`` = (W - W * mask) H that the *other* groups of the row put on each channel."""
+    removed = (weight * ~mask).unflatten(-1, (-1, group))
+    own = torch.einsum("rgi,gij->rgj", removed, group_blocks(gram, group))
+    return coupling.unflatten(-1, (-1, group)) - own
 
 
 def _matrix_level(linear: LinearContext) -> Tensor:

@@ -9,15 +9,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from hyperprune_lab.calibration.statistics import group_blocks
 from hyperprune_lab.hypernet.relaxation import Choice
-
-
-def group_blocks(gram: Float[Tensor, "in in"], group: int) -> Float[Tensor, "groups group group"]:
-    """The m x m blocks on the diagonal of the Gram matrix, one per group of input channels."""
-    groups = gram.shape[0] // group
-    grid = gram.reshape(groups, group, groups, group)
-    index = torch.arange(groups, device=gram.device)
-    return grid[index, :, index, :]
 
 
 def sampled_reconstruction(

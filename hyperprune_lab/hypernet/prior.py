@@ -5,12 +5,10 @@ Knows nothing about how the mask was chosen.
 
 from __future__ import annotations
 
-import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
 from hyperprune_lab.hypernet.features import standard_energies
-from hyperprune_lab.hypernet.objective import group_blocks
 from hyperprune_lab.hypernet.relaxation import PatternHead
 
 _MARGIN = 0.1
@@ -18,21 +16,16 @@ _MARGIN = 0.1
 
 def pattern_energies(
     weight: Float[Tensor, "out in"],
-    gram: Float[Tensor, "in in"],
     costs: Float[Tensor, "out groups patterns"],
-    prior: Bool[Tensor, "out in"],
+    outside: Float[Tensor, "out groups group"],
     table: Float[Tensor, "patterns group"],
 ) -> Float[Tensor, "out groups patterns"]:
-    """Row objective of each pattern of each group, the other groups as in ``prior``, up to a constant per group.
+    """Row objective of each pattern of each group while the other groups stay, up to a constant per group.
 
-    With d_p the weights that pattern p removes and c the coupling from the other groups, it is
-    d_p^T H_gg d_p + 2 d_p^T c.
+    With d_p the weights that pattern p removes, ``costs`` d_p^T H_gg d_p and ``outside`` the coupling c from the
+    other groups (see :func:`hyperprune_lab.hypernet.features.outside_coupling`), it is d_p^T H_gg d_p + 2 d_p^T c.
     """
-    group = table.shape[1]
-    removed = weight * ~prior
-    own = torch.einsum("rgi,gij->rgj", removed.unflatten(-1, (-1, group)), group_blocks(gram, group))
-    outside = (removed @ gram).unflatten(-1, (-1, group)) - own
-    pull = weight.unflatten(-1, (-1, group)) * outside
+    pull = weight.unflatten(-1, (-1, table.shape[1])) * outside
     return costs + 2.0 * pull @ (1.0 - table).T
 
 

@@ -19,7 +19,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from hyperprune_lab.calibration.error import relative_error, row_errors
-from hyperprune_lab.calibration.statistics import InputStatistics, full_precision
+from hyperprune_lab.calibration.statistics import InputStatistics, full_precision, group_blocks
 from hyperprune_lab.methods.base import Decision, LinearByLinear, LinearProblem
 from hyperprune_lab.methods.scaled import ScaledGram
 from hyperprune_lab.methods.wanda import wanda_scores
@@ -51,11 +51,9 @@ def group_costs(
     Patterns in the order of ``pattern.table()``; in units of the layer's squared output.
     """
     group = pattern.group
-    groups = len(gram) // group
     first, second, pairs = _removed_pairs(pattern, weight)
-    which = torch.arange(groups, device=gram.device)
-    blocks = gram.reshape(groups, group, groups, group)[which, :, which]
-    grouped = weight.reshape(-1, groups, group)
+    blocks = group_blocks(gram, group)
+    grouped = weight.unflatten(-1, (-1, group))
     return (grouped[..., first] * grouped[..., second] * blocks[:, first, second]) @ pairs.T
 
 

@@ -6,7 +6,6 @@ Knows nothing about events' order or where they are stored.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -14,15 +13,14 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from hyperprune_lab.calibration.error import channel_shares, relative_error, row_errors
-from hyperprune_lab.calibration.statistics import InputStatistics
+from hyperprune_lab.calibration.statistics import InputStatistics, group_blocks
 from hyperprune_lab.events import InputMeasured, ModuleDecided
-from hyperprune_lab.hypernet.objective import group_blocks
 from hyperprune_lab.methods.base import Decision, LinearProblem
 from hyperprune_lab.methods.wanda import wanda_scores
 from hyperprune_lab.patterns import NMPattern, pack
 
 
-def numpy(value: Tensor) -> np.ndarray[Any, Any]:
+def numpy(value: Tensor) -> np.ndarray:
     """The tensor on the host; bf16 becomes fp32, which numpy can hold."""
     value = value.detach()
     return (value.float() if value.dtype == torch.bfloat16 else value).cpu().numpy()
