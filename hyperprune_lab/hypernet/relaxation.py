@@ -32,6 +32,17 @@ class Choice:
     probabilities: Float[Tensor, "... patterns"] | None
 
 
+def _log_left(draw: Float[Tensor, "... group"]) -> Float[Tensor, "... group"]:
+    """log(1 - draw), exact also where a draw is 1 to rounding.
+
+    There 1 - draw is summed from the other positions: a position that leads by far would else not be suppressed
+    enough, and be drawn again.
+    """
+    leads = draw > 0.5
+    others = draw.masked_fill(leads, 0.0).sum(-1, keepdim=True)
+    return torch.where(leads, others, 1.0 - draw).clamp_min(1e-30).log()
+
+
 class PatternHead:
     """Reads logits as a choice among the legal patterns of a group.
 
@@ -61,7 +72,7 @@ class PatternHead:
         for _ in range(self.pattern.keep):
             draw = torch.softmax(remaining / temperature, dim=-1)
             total = total + draw
-            remaining = remaining + torch.log1p(-draw.clamp(max=1.0 - 1e-6))
+            remaining = remaining + _log_left(draw)
         return Choice(total, None)
 
     def log_probabilities(self, logits: Float[Tensor, "... outputs"]) -> Float[Tensor, "... outputs"]:
