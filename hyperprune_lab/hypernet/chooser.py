@@ -91,6 +91,11 @@ class Chooser(nn.Module):
         assert isinstance(network, HyperNetwork)
         return network
 
+    def decided_rows(self, linear: LinearContext) -> int:
+        """How many of this linear's rows, counted from the first, are the network's to decide."""
+        decided, rows = self.settings.decided_rows, linear.weight.shape[0]
+        return rows if decided is None else min(decided, rows)
+
     def prior(
         self, linear: LinearContext, rows: Tensor | slice = slice(None)
     ) -> Float[Tensor, "rows groups outputs"]:
@@ -113,9 +118,7 @@ class Chooser(nn.Module):
     @torch.no_grad()
     def hard_mask(self, linear: LinearContext, rows_at_once: int = 256) -> Bool[Tensor, "out in"]:
         """The chosen mask; rows beyond ``decided_rows`` keep the prior."""
-        out_features = linear.weight.shape[0]
-        decided = self.settings.decided_rows
-        limit = out_features if decided is None else min(decided, out_features)
+        limit = self.decided_rows(linear)
         head = self.head(linear)
         mask = linear.prior.clone()
         for start in range(0, limit, rows_at_once):

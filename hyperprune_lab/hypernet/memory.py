@@ -1,6 +1,6 @@
 """What a run remembers of earlier layers: a cache that trains against drift, a reservoir that measures it.
 
-The two are disjoint in purpose: nothing in the reservoir is ever trained on.
+The two are disjoint: no row of the reservoir gives groups to the cache.
 Knows nothing about optimizers or records.
 """
 
@@ -33,16 +33,17 @@ class GroupCache:
     component: Tensor | None = None
 
     @torch.no_grad()
-    def add(self, chooser: Chooser, linear: LinearContext, generator: torch.Generator) -> None:
-        """Remember ``per_linear`` random groups of a linear whose mask has just been decided."""
-        rows, groups = linear.weight.shape[0], linear.groups
-        count = min(self.per_linear, rows * groups)
+    def add(
+        self, chooser: Chooser, linear: LinearContext, rows: Int[Tensor, " n"], generator: torch.Generator
+    ) -> None:
+        """Remember ``per_linear`` random groups among ``rows`` of a linear whose mask has just been decided."""
+        count = min(self.per_linear, len(rows) * linear.groups)
         if not count:
             return
-        row = torch.randint(rows, (count,), generator=generator)
-        group = torch.randint(groups, (count,), generator=generator).to(linear.weight.device)
-        row = row.to(linear.weight.device)
-        pick = torch.arange(count, device=row.device)
+        device = linear.weight.device
+        row = rows[torch.randint(len(rows), (count,), generator=generator)].to(device)
+        group = torch.randint(linear.groups, (count,), generator=generator).to(device)
+        pick = torch.arange(count, device=device)
         features = group_features(chooser.settings.features, linear, row)[pick, group]
         prior = chooser.prior(linear, row)[pick, group]
         here = {
@@ -116,12 +117,17 @@ class Reservoir:
         self.keepsakes: list[Keepsake] = []
 
     @torch.no_grad()
-    def add(self, chooser: Chooser, linear: LinearContext, generator: torch.Generator) -> None:
-        """Keep some full rows of a linear as decided now by the network."""
-        limit = chooser.settings.decided_rows or linear.weight.shape[0]
-        count = max(1, min(self.groups_per_linear // linear.groups, limit, linear.weight.shape[0]))
-        chosen = torch.randperm(min(limit, linear.weight.shape[0]), generator=generator)[:count].sort().values
-        rows = chosen.to(linear.weight.device)
+    def add(
+        self, chooser: Chooser, linear: LinearContext, generator: torch.Generator
+    ) -> Int[Tensor, " others"]:
+        """Keep some full rows, at most half, of a linear as decided now by the network; return the other rows.
+
+        Only rows that the network decides are kept or returned.
+        """
+        decided = chooser.decided_rows(linear)
+        count = max(1, min(self.groups_per_linear // linear.groups, decided // 2))
+        order = torch.randperm(decided, generator=generator)
+        rows = order[:count].sort().values.to(linear.weight.device)
         head = chooser.head(linear)
         logits = chooser.logits(linear, rows)
         self.keepsakes.append(
@@ -139,6 +145,7 @@ class Reservoir:
                 mask=head.hard_mask(logits),
             )
         )
+        return order[count:]
 
     @torch.no_grad()
     def ask(self, chooser: Chooser, keepsake: Keepsake) -> Recall:

@@ -12,9 +12,9 @@ from torch import Tensor
 
 
 def save_adam(optimizer: torch.optim.Optimizer, prefix: str) -> dict[str, Tensor]:
-    """Every moment and step count under ``prefix/parameter index/name``."""
+    """A copy of every moment and step count under ``prefix/parameter index/name``."""
     return {
-        f"{prefix}/{index}/{name}": value
+        f"{prefix}/{index}/{name}": value.clone()
         for index, state in optimizer.state_dict()["state"].items()
         for name, value in state.items()
     }
@@ -27,7 +27,8 @@ def load_adam(optimizer: torch.optim.Optimizer, tensors: Mapping[str, Tensor], p
         owner, _, rest = key.partition("/")
         if owner == prefix:
             index, _, name = rest.partition("/")
-            state.setdefault(int(index), {})[name] = value
+            # Adam counts steps on the host and changes all of this in place.
+            state.setdefault(int(index), {})[name] = value.cpu().clone() if name == "step" else value.clone()
     if state:
         groups = optimizer.state_dict()["param_groups"]
         optimizer.load_state_dict({"state": state, "param_groups": groups})

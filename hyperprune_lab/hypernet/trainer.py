@@ -106,8 +106,8 @@ class BlockTrainer:
         )
         total = torch.zeros((), device=linears[0].weight.device)
         for linear, reference in zip(linears, wanda, strict=True):
-            limit = min(self.chooser.settings.decided_rows or linear.weight.shape[0], linear.weight.shape[0])
-            rows = torch.randperm(limit, generator=generator)[: chosen.rows].to(linear.weight.device)
+            decided = self.chooser.decided_rows(linear)
+            rows = torch.randperm(decided, generator=generator)[: chosen.rows].to(linear.weight.device)
             logits = self.chooser.logits(linear, rows)
             head = self.chooser.head(linear)
             noise = gumbel_noise(logits, generator) if chosen.sampled or not head.categorical else None

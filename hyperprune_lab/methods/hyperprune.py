@@ -93,8 +93,8 @@ class HyperPrune:
         decisions = {}
         for linear, context in zip(problem.linears, contexts, strict=True):
             decisions[linear.name] = self._decide_linear(linear, context)
-            self.caches[str(linear.pattern)].add(self.chooser, context, generator)
-            self.reservoir.add(self.chooser, context, generator)
+            others = self.reservoir.add(self.chooser, context, generator)
+            self.caches[str(linear.pattern)].add(self.chooser, context, others, generator)
         return decisions
 
     @torch.no_grad()
@@ -109,9 +109,7 @@ class HyperPrune:
             theirs = relative_error(linear.weight, linear.weight * context.prior, gram)
             if ours > theirs:
                 mask, by_network = context.prior, 0.0
-        decided = self.settings.chooser.decided_rows
-        if decided is not None:
-            by_network *= min(1.0, decided / len(mask))
+        by_network *= self.chooser.decided_rows(context) / len(mask)
         same = linear.pattern.ids(mask) == linear.pattern.ids(context.prior)
         head = self.chooser.head(context)
         logits = self.chooser.logits(context, slice(0, 64))
@@ -123,8 +121,11 @@ class HyperPrune:
         return Decision(mask, scalars=scalars)
 
     def tensors(self) -> dict[str, Tensor]:
-        """Network, optimizer, caches and reservoir, for a checkpoint (contexts are gathered again)."""
-        out = {f"network/{name}": value for name, value in self.chooser.state_dict().items()}
+        """Network, optimizer, caches and reservoir, for a checkpoint (contexts are gathered again).
+
+        What training changes in place is copied, so that a checkpoint stays as it was taken.
+        """
+        out = {f"network/{name}": value.clone() for name, value in self.chooser.state_dict().items()}
         out |= save_adam(self.trainer.optimizer, "optimizer")
         for pattern, cache in self.caches.items():
             out |= {f"cache/{pattern}/{name}": value for name, value in cache.tensors().items()}
