@@ -64,9 +64,9 @@ class BlockTrainer:
     def train(
         self,
         linears: Sequence[LinearContext],
-        heldout: Sequence[Float[Tensor, "in in"] | None],
+        heldout: Sequence[Float[Tensor, "_ _"] | None],
         caches: dict[str, GroupCache],
-        wanda: Sequence[Bool[Tensor, "out in"]],
+        wanda: Sequence[Bool[Tensor, "_ _"]],
         generator: torch.Generator,
     ) -> Generator[dict[str, float], None, None]:
         """Yield every step's terms; on return the chooser is the best seen on held-out statistics, start included."""
@@ -96,7 +96,7 @@ class BlockTrainer:
         linears: Sequence[LinearContext],
         caches: dict[str, GroupCache],
         before: dict[str, Tensor],
-        wanda: Sequence[Bool[Tensor, "out in"]],
+        wanda: Sequence[Bool[Tensor, "_ _"]],
         generator: torch.Generator,
     ) -> dict[str, float]:
         chosen = self.settings
@@ -171,7 +171,7 @@ class BlockTrainer:
         return torch.stack(terms).mean()
 
     def _heldout_error(
-        self, linears: Sequence[LinearContext], heldout: Sequence[Float[Tensor, "in in"] | None]
+        self, linears: Sequence[LinearContext], heldout: Sequence[Float[Tensor, "_ _"] | None]
     ) -> float | None:
         if any(gram is None for gram in heldout):
             return None
