@@ -108,7 +108,8 @@ class LayersStage:
         started = time.monotonic()
         block = problem.block
         yield BlockStarted(STAGE, block)
-        references = {linear.name: References.of(linear) for linear in problem.linears}
+        measured = {linear.name: self._on_dense_prefix(linear, inputs) for linear in problem.linears}
+        references = {name: References.of(linear) for name, linear in measured.items()}
         decisions: dict[str, Decision]
         steps = self.method.decide(problem, derived_seed(self.seed, STAGE, block))
         step = 0
@@ -134,8 +135,7 @@ class LayersStage:
                 self.full_evidence,
             )
         for name, decision in decisions.items():
-            measured = self._on_dense_prefix(by_name[name], inputs)
-            event = module_event(STAGE, measured, decision, references[name], self.full_evidence)
+            event = module_event(STAGE, measured[name], decision, references[name], self.full_evidence)
             yield event
             state.masks.setdefault("final", {})[name] = decision.mask
             state.masks.setdefault("wanda", {})[name] = references[name].wanda
