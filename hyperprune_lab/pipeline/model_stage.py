@@ -22,6 +22,7 @@ from hyperprune_lab.events import (
     StageStarted,
     StepMeasured,
 )
+from hyperprune_lab.hypernet.chooser import Chooser
 from hyperprune_lab.hypernet.model_trainer import ModelStageState, ModelTrainer
 from hyperprune_lab.hypernet.optimizer import load_adam, save_adam
 from hyperprune_lab.methods.base import Decision, LinearProblem
@@ -62,6 +63,9 @@ class ModelStage:
         )
         if state.stage == STAGE:
             self._load(trainer, state)
+        else:
+            # As long as nothing beats the start, the network that gave the start is the best one.
+            trainer.state.best_network = network_now(method.chooser)
         total = trainer.total_steps
         yield StageStarted(STAGE, len(self.subject.blocks), total)
         steps = trainer.train()
@@ -81,16 +85,17 @@ class ModelStage:
     def _decide(
         self, masks: dict[str, Tensor], trainer: ModelTrainer, state: RunState, seconds: float
     ) -> Iterator[Event]:
+        self._keep_best(trainer, state)
+        shares = self._network_shares(masks, trainer)
         for block, linears in enumerate(self.subject.linears):
             names = [linear.name for linear in linears if linear.name in masks]
             for name in names:
-                yield self._event(name, masks[name], state)
+                yield self._event(name, masks[name], shares.get(name, 1.0), state)
             if names:
                 yield BlockFinished(
                     STAGE, block, seconds / len(self.subject.linears), peak_memory(self.subject.device)
                 )
         state.masks["final"] = masks
-        self._keep_best(trainer, state)
         yield ForgettingMeasured(-1, self.method.reservoir.ask_all(self.method.chooser))
         yield StageFinished(STAGE, seconds, {"heldout_divergence": trainer.state.best_divergence})
 
@@ -98,24 +103,24 @@ class ModelStage:
         """Leave the network as it was when it gave the chosen masks, and what its features were made around."""
         best = trainer.state
         chooser = self.method.chooser
-        if best.best_network:
-            network = {
-                name: value for name, value in best.best_network.items() if not name.startswith("residuals/")
-            }
-            chooser.load_state_dict(network)
-            for name in chooser.residuals:
-                chooser.residuals[name] = best.best_network[f"residuals/{name}"]
+        network = {
+            name: value for name, value in best.best_network.items() if not name.startswith("residuals/")
+        }
+        chooser.load_state_dict(network)
+        for name in chooser.residuals:
+            chooser.residuals[name] = best.best_network[f"residuals/{name}"]
         state.masks["base"] = best.best_base
-        state.masks.pop("best", None)
+        for label in ("best", "best_base"):
+            state.masks.pop(label, None)
         state.method = self.method.tensors()
 
-    def _event(self, name: str, mask: Tensor, state: RunState) -> ModuleDecided:
+    def _event(self, name: str, mask: Tensor, share: float, state: RunState) -> ModuleDecided:
         problem = self.problems[name]
         prior = state.masks["prior"][name]
         changed = 1.0 - (problem.pattern.ids(mask) == problem.pattern.ids(prior)).float().mean().item()
         before = state.results["modules"][name]
         same_as_layers = torch.equal(mask, state.masks["final"][name])
-        by_network = before["decided_by_network"] if same_as_layers else self._network_share(name, mask)
+        by_network = before["decided_by_network"] if same_as_layers else share
         scalars = {"changed_from_prior": changed, "decided_by_network": by_network}
         event = module_event(
             STAGE, problem, Decision(mask, scalars=scalars), References.of(problem), self.full_evidence
@@ -123,16 +128,21 @@ class ModelStage:
         state.results["modules"][name] = scalars | {"error_rel": event.scalars["error_rel"]}
         return event
 
-    def _network_share(self, name: str, mask: Tensor) -> float:
-        """1, or with free residual logits the share of groups that the network alone decides the same way."""
+    def _network_shares(self, masks: dict[str, Tensor], trainer: ModelTrainer) -> dict[str, float]:
+        """With free residual logits: by linear, the share of groups that the network alone decides the same way."""
         chooser = self.method.chooser
-        if name not in chooser.residuals:
-            return 1.0
-        residual = chooser.residuals.pop(name)
-        alone = chooser.hard_mask(self.method.contexts[name])
-        chooser.residuals[name] = residual
-        pattern = self.problems[name].pattern
-        return (pattern.ids(alone) == pattern.ids(mask)).float().mean().item()
+        if not chooser.residuals or not trainer.state.best_base:
+            return {}
+        residuals, chooser.residuals = chooser.residuals, {}
+        trainer.state.base = dict(trainer.state.best_base)
+        trainer.prepare_round()
+        alone = trainer.hard_masks()
+        chooser.residuals = residuals
+        patterns = self.subject.patterns
+        return {
+            name: (patterns[name].ids(alone[name]) == patterns[name].ids(mask)).float().mean().item()
+            for name, mask in masks.items()
+        }
 
     def _save(self, trainer: ModelTrainer, state: RunState) -> None:
         stage = trainer.state
@@ -168,3 +178,9 @@ class ModelStage:
             for name, value in self.method.chooser.residuals.items():
                 value.copy_(state.method[f"residual/{name}"])
         load_adam(trainer.optimizer, state.method, "model_optimizer")
+
+
+def network_now(chooser: Chooser) -> dict[str, Tensor]:
+    """A copy of the chooser's parameters, and of its residual logits under ``residuals/``."""
+    residuals = {f"residuals/{name}": value for name, value in chooser.residuals.items()}
+    return {name: value.detach().clone() for name, value in (dict(chooser.state_dict()) | residuals).items()}
