@@ -7,7 +7,7 @@ consume this stream. Knows nothing about where events go.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
@@ -48,7 +48,7 @@ from hyperprune_lab.pipeline.state import RunState
 from hyperprune_lab.pipeline.subject import Subject, derived_seed
 
 _FULL_EVIDENCE_BELOW = 1_000_000_000
-Checkpoint = tuple[Mapping[str, Any], Mapping[str, "np.ndarray[Any, Any]"]]
+Checkpoint = tuple[Mapping[str, Any], Mapping[str, "np.ndarray"]]
 
 
 @dataclass(eq=False)
@@ -151,19 +151,25 @@ def prune(
     """
     control = control or RunControl()
     bench = Workbench.open(config)
-    for event in _resumable(bench, checkpoint):
-        yield event
-        if control.paused:
-            yield RunPaused()
-            while control.paused:
-                control.wait(0.2)
-            yield RunResumed()
-        if control.stopping and not isinstance(event, RunFinished):
-            yield RunStopped("stopped on request")
-            return
+    events = _resumable(bench, checkpoint)
+    try:
+        for event in events:
+            yield event
+            if control.paused:
+                yield RunPaused()
+                while control.paused:
+                    control.wait(0.2)
+                yield RunResumed()
+            if control.stopping and not isinstance(event, RunFinished):
+                yield RunStopped("stopped on request")
+                return
+    finally:
+        # However the run ends, the model is dense again: a stage may have been left in the middle.
+        events.close()
+        bench.subject.restore()
 
 
-def _resumable(bench: Workbench, checkpoint: Checkpoint | None) -> Iterator[Event]:
+def _resumable(bench: Workbench, checkpoint: Checkpoint | None) -> Generator[Event, None, None]:
     started = time.monotonic()
     if checkpoint is None:
         state = RunState()

@@ -44,7 +44,7 @@ class RunState:
         self.stage, self.done = stage, done
         return CheckpointReached(stage, done, *self.to_checkpoint())
 
-    def to_checkpoint(self) -> tuple[dict[str, Any], dict[str, np.ndarray[Any, Any]]]:
+    def to_checkpoint(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         """JSON and arrays; the inverse is :meth:`from_checkpoint`."""
         shapes = {
             label: {name: list(mask.shape) for name, mask in masks.items()}
@@ -65,7 +65,6 @@ class RunState:
             "stage": self.stage,
             "done": self.done,
             "shapes": shapes,
-            "bool_tensors": sorted(name for name, value in self.method.items() if value.dtype == torch.bool),
             "results": self.results,
             "stages_run": self.stages_run,
             "seconds": self.seconds,
@@ -75,7 +74,7 @@ class RunState:
 
     @classmethod
     def from_checkpoint(
-        cls, state: Mapping[str, Any], arrays: Mapping[str, np.ndarray[Any, Any]], device: torch.device
+        cls, state: Mapping[str, Any], arrays: Mapping[str, np.ndarray], device: torch.device
     ) -> RunState:
         """The state as it was when the checkpoint was made, on ``device``."""
         made = cls(
