@@ -21,6 +21,7 @@ def result_of(bench: Workbench, state: RunState) -> dict[str, Any]:
     """The result of a finished run; perplexities come from one suite, measured in this run."""
     config, examiner = bench.config, bench.examiner
     masks = state.masks["final"]
+    prior = state.masks.get("prior") if bench.has_prior else None
     learned = bench.settings is not None
     modules = list(state.results["modules"].values())
     patterns = bench.subject.patterns
@@ -45,7 +46,7 @@ def result_of(bench: Workbench, state: RunState) -> dict[str, Any]:
         "nats_lost_compensated": examiner.scalars.get("compensated", {}).get("nats_lost"),
         "gap_closed_mask_only": examiner.gap("mask-only"),
         "gap_closed_compensated": examiner.gap("compensated"),
-        "changed_from_prior": _changed(masks, state.masks.get("prior"), patterns) if learned else None,
+        "changed_from_prior": _changed(masks, prior, patterns),
         "groups_decided_by_hypernetwork": _decided(state.results["modules"], groups) if learned else 0.0,
         "error_rel_mean": sum(module["error_rel"] for module in modules) / len(modules),
         "sparsity": sum(int((~mask).sum()) for mask in masks.values()) / _prunable(bench),
