@@ -40,7 +40,7 @@ class RunControl:
     @property
     def paused(self) -> bool:
         """Whether the run is to wait."""
-        return not self._go.is_set() and not self.stopping
+        return not self.stopping and not self._go.is_set()
 
     def wait(self, seconds: float) -> None:
         """Wait at most ``seconds`` for the run to be let go."""
@@ -53,12 +53,16 @@ class FileControl(RunControl):
     def __init__(self, directory: Path) -> None:
         super().__init__()
         self._path = control_path(directory)
+        self._word = ""
 
     def _read(self) -> None:
         try:
             word = self._path.read_text(encoding="ascii", errors="replace").strip()
         except OSError:
             return
+        if word == self._word:
+            return
+        self._word = word
         if word == "stop":
             self.stop()
         elif word == "pause":
