@@ -30,6 +30,8 @@ def choose_device(name: str) -> torch.device:
         raise UserError(f"unknown device {name!r}: use auto, cpu, cuda or cuda:N") from error
     if device.type == "cuda" and not torch.cuda.is_available():
         raise UserError("no CUDA device is available here: use --device cpu")
+    if device.type == "cuda" and device.index is not None and device.index >= torch.cuda.device_count():
+        raise UserError(f"{name}: there are only {torch.cuda.device_count()} CUDA devices here, from cuda:0")
     return device
 
 
