@@ -39,10 +39,11 @@ class NetworkShape:
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> NetworkShape:
-        """The inverse of :meth:`to_json`; unknown keys are refused with a ``UserError``."""
-        unknown = set(values) - set(cls.__dataclass_fields__)
-        if unknown:
-            raise UserError(f"the stored hypernetwork has unknown settings: {', '.join(sorted(unknown))}")
+        """The inverse of :meth:`to_json`; unknown and missing keys are refused with a ``UserError``."""
+        expected = set(cls.__dataclass_fields__)
+        for what, names in (("unknown", set(values) - expected), ("missing", expected - set(values))):
+            if names:
+                raise UserError(f"the stored hypernetwork has {what} settings: {', '.join(sorted(names))}")
         return cls(**(values | {"components": tuple(values["components"])}))
 
 
