@@ -5,9 +5,10 @@ Knows nothing about how anything is measured or stored; each asks one function a
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.table import Table
@@ -60,8 +61,7 @@ def evaluate(
     from hyperprune_lab.pipeline.evaluation import evaluate_target
 
     measured = evaluate_target(target, text, weights, device, window)
-    rows = [(name, str(value)) for name, value in measured.items()]
-    answer(measured, two_columns(rows, target), as_json)
+    answer(measured, two_columns(_rows(measured), target), as_json)
 
 
 def regenerate(run: options.Run, as_json: options.Json = False) -> None:
@@ -69,8 +69,7 @@ def regenerate(run: options.Run, as_json: options.Json = False) -> None:
     from hyperprune_lab.pipeline.regenerate import regenerate as regenerate_run
 
     report = regenerate_run(run)
-    rows = [(name, str(value)) for name, value in report.items()]
-    answer(report, two_columns(rows, f"Masks of {run}, regenerated"), as_json)
+    answer(report, two_columns(_rows(report), f"Masks of {run}, regenerated"), as_json)
 
 
 def coverage(
@@ -151,3 +150,14 @@ def lab(
     from hyperprune_lab.cli.notebooks import open_lab
 
     open_lab(port, browser)
+
+
+def _rows(values: Mapping[str, Any], above: str = "") -> list[tuple[str, str]]:
+    """Plain values as rows; what lies in an object of its own is named after it."""
+    rows = []
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            rows += _rows(value, f"{above}{name}: ")
+        else:
+            rows.append((above + name, f"{value:.4f}" if isinstance(value, float) else str(value)))
+    return rows

@@ -1,80 +1,101 @@
 """Several runs under one protocol, one after the other, each in a process of its own so that memory is its own.
 
-Knows nothing about what the runs do; it follows their records' events through a pipe of results.
+Knows nothing about what the runs do; it hands on what their workers tell.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import replace
-from multiprocessing import get_context
-from multiprocessing.connection import Connection
+import queue
+import threading
+from collections.abc import Generator, Iterator
 from pathlib import Path
+from typing import IO
 
 from hyperprune_lab.errors import UserError
-from hyperprune_lab.events import CheckpointReached, Event, ModuleDecided, WeightsChanged
+from hyperprune_lab.events import Event, RunStopped
+from hyperprune_lab.hypernet.settings import PRESETS
+from hyperprune_lab.methods.registry import method
 from hyperprune_lab.pipeline.config import RunConfig
-from hyperprune_lab.pipeline.control import RunControl
-from hyperprune_lab.pipeline.session import run_to_record
+from hyperprune_lab.pipeline.control import RunControl, send
+from hyperprune_lab.pipeline.environment import choose_device
+from hyperprune_lab.pipeline.process import WorkerProcess
+from hyperprune_lab.pipeline.session import require_free
+from hyperprune_lab.pipeline.wire import decode
 
-_NOT_SENT = (CheckpointReached, ModuleDecided, WeightsChanged)
+_LOOK_SECONDS = 0.2
 
 
 def compare(configs: list[RunConfig], out: Path, control: RunControl | None = None) -> Iterator[Event]:
-    """Yield the events of each run in turn (large ones excepted); records go to ``out/<method>``.
+    """Yield the events of each run in turn, without their arrays; records go to ``out/<method>``.
 
-    Raises ``UserError`` where ``out`` exists or two runs would have the same name.
+    A request to stop reaches the run at work, and no further one begins; neither does after a run that failed. Raises
+    ``UserError`` where ``out`` exists, a configuration is at fault or two runs would have the same name.
     """
     out = Path(out)
-    if out.exists():
-        raise UserError(f"{out} exists: choose another output directory, or delete this one.")
+    require_free(out)
     names = [config.method for config in configs]
     if len(set(names)) < len(names):
         raise UserError(f"a method stands twice in {', '.join(names)}: name each once")
     for config in configs:
-        replace(config)
-    context = get_context("spawn")
+        _check(config)
     for config in configs:
-        receiver, sender = context.Pipe(duplex=True)
-        child = context.Process(
-            target=_run, args=(config.to_json(), str(out / config.method), sender), daemon=True
-        )
-        child.start()
-        sender.close()
-        stopped = yield from _follow(receiver, control)
-        child.join()
-        if stopped:
+        if control is not None and control.stopping:
+            yield RunStopped("stopped on request")
+            return
+        if not (yield from _follow(config, out / config.method, control)):
             return
 
 
-def _follow(receiver: Connection, control: RunControl | None) -> Iterator[Event]:
-    told = False
-    while True:
-        if control is not None and control.stopping and not told:
-            receiver.send("stop")
-            told = True
-        if not receiver.poll(0.2):
-            continue
-        try:
-            message = receiver.recv()
-        except EOFError:
-            return told
-        if isinstance(message, str):
-            raise UserError(message)
-        yield message
+def _check(config: RunConfig) -> None:
+    """What can be told of a configuration without opening its model; each run checks the rest before its first step."""
+    method(config.method)
+    choose_device(config.device)
+    if config.preset is not None and config.preset not in PRESETS:
+        raise UserError(f"unknown preset {config.preset!r}: choose one of {', '.join(PRESETS)}")
 
 
-def _run(values: dict[str, object], out: str, sender: Connection) -> None:
-    control = RunControl()
+def _follow(config: RunConfig, out: Path, control: RunControl | None) -> Generator[Event, None, bool]:
+    """Yield what a run tells; return whether it came to its end."""
+    worker = WorkerProcess(config, out, events=True)
+    assert worker.lines is not None
+    waiting: queue.SimpleQueue[bytes] = queue.SimpleQueue()
+    threading.Thread(target=_read, args=(worker.lines, waiting), daemon=True).start()
+    told = stopped = False
     try:
-        Path(out).parent.mkdir(parents=True, exist_ok=True)
-        for event in run_to_record(RunConfig.from_json(values), Path(out), control):
-            if sender.poll():
-                sender.recv()
-                control.stop()
-            if not isinstance(event, _NOT_SENT):
-                sender.send(event)
-    except UserError as error:
-        sender.send(str(error))
+        while True:
+            if control is not None and control.stopping and not told:
+                told = _ask_to_stop(out)
+            try:
+                line = waiting.get(timeout=_LOOK_SECONDS)
+            except queue.Empty:
+                continue
+            if not line:
+                break
+            event = decode(line.decode("ascii", "replace"))
+            stopped = stopped or isinstance(event, RunStopped)
+            yield event
+        failed = worker.failure()
+        if failed is not None:
+            yield failed
+        return failed is None and not stopped
     finally:
-        sender.close()
+        worker.end()
+
+
+def _read(lines: IO[bytes], waiting: queue.SimpleQueue[bytes]) -> None:
+    """Put every line into the queue, and an empty one behind the last."""
+    with lines:
+        for line in lines:
+            waiting.put(line)
+    waiting.put(b"")
+
+
+def _ask_to_stop(out: Path) -> bool:
+    """Whether the run has begun its record, so that it can be asked there."""
+    if not out.is_dir():
+        return False
+    try:
+        send(out, "stop")
+    except OSError:
+        return False  # the record was given up, or the disk is full: the worker says so
+    return True

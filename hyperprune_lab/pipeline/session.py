@@ -5,11 +5,6 @@ Knows nothing about what the events mean.
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
-import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,11 +13,12 @@ from hyperprune_lab.errors import UserError
 from hyperprune_lab.events import Event, RunFailed, RunFinished
 from hyperprune_lab.pipeline.config import RunConfig
 from hyperprune_lab.pipeline.control import FileControl, RunControl, control_path
+from hyperprune_lab.pipeline.process import WorkerProcess
 from hyperprune_lab.pipeline.run import Checkpoint, prune
+from hyperprune_lab.record.store import Store
 from hyperprune_lab.record.writer import RecordWriter
 
 _OWN_KEYS = ("hyperprune", "ladder", "window")
-_START_SECONDS = 120.0
 
 
 def run_to_record(config: RunConfig, out: Path, control: RunControl | None = None) -> Iterator[Event]:
@@ -31,8 +27,7 @@ def run_to_record(config: RunConfig, out: Path, control: RunControl | None = Non
     The result in ``RunFinished`` gains ``run``, the record's path. Raises ``UserError``.
     """
     out = Path(out)
-    if out.exists() or out.is_symlink():
-        raise UserError(f"{out} exists: choose another output directory, or delete this one.")
+    require_free(out)
     events = prune(config, control or FileControl(out))
     first = next(events)
     with RecordWriter.create(out) as writer:
@@ -92,38 +87,32 @@ def launch(config: RunConfig, out: Path, detach: bool = True) -> int:
     message if it ends before its record is there.
     """
     out = Path(out)
-    if out.exists() or out.is_symlink():
-        raise UserError(f"{out} exists: choose another output directory, or delete this one.")
-    command = [sys.executable, "-m", "hyperprune_lab.pipeline.worker", str(out)]
-    environment = os.environ | {"HYPERPRUNE_LAB_PARENT": "" if detach else str(os.getpid())}
-    worker = subprocess.Popen(
-        command,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        env=environment,
-        start_new_session=detach,
-    )
-    assert worker.stdin is not None
-    assert worker.stderr is not None
-    worker.stdin.write(json.dumps(config.to_json()).encode())
-    worker.stdin.close()
-    deadline = time.monotonic() + _START_SECONDS
-    while not out.exists():
-        if worker.poll() is not None:
-            message = worker.stderr.read().decode(errors="replace").strip().rpartition("\n")[2]
-            raise UserError(message or f"the run ended at once with code {worker.returncode}")
-        if time.monotonic() > deadline:
-            worker.kill()
-            raise UserError("the run did not start within two minutes; run it without --detach to see why")
-        time.sleep(0.05)
-    threading.Thread(target=_drain, args=(worker,), daemon=True).start()
+    require_free(out)
+    worker = WorkerProcess(config, out, detach=detach)
+    try:
+        while not worker.ended and not _writes(worker.pid, out):
+            time.sleep(0.05)
+    except BaseException:
+        worker.end()
+        raise
+    if worker.ended:
+        failed = worker.failure()
+        if failed is not None:
+            raise UserError(f"the run ended at once: {failed.cause}")
+    worker.collect_later()
     return worker.pid
 
 
-def _drain(worker: subprocess.Popen[bytes]) -> None:
-    """Keep the child's error pipe empty, and collect it when it ends."""
-    assert worker.stderr is not None
-    for _ in worker.stderr:
-        pass
-    worker.wait()
+def require_free(out: Path) -> None:
+    """Raise ``UserError`` where ``out`` exists."""
+    if out.exists() or out.is_symlink():
+        raise UserError(f"{out} exists: choose another output directory, or delete this one.")
+
+
+def _writes(pid: int, out: Path) -> bool:
+    """Whether this process has begun the record in ``out``."""
+    try:
+        store = Store(out)
+        return store.owner is not None and store.owner.pid == pid and bool(store.started)
+    except UserError:
+        return False  # not there yet, or not yet whole

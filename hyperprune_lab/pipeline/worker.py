@@ -1,46 +1,86 @@
 """The process that a launched run lives in: reads a configuration from stdin, prunes, records, ends.
 
-Knows nothing about who started it, except that it ends with its parent unless it was started detached.
+Knows nothing about who started it, except that it ends with its parent unless it was started detached, and tells
+``--events`` on stdout if asked to.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import signal
 import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import TextIO
 
 from hyperprune_lab.errors import UserError
+from hyperprune_lab.events import CheckpointReached, Event, NetworkSaved, WeightsChanged
 from hyperprune_lab.pipeline.config import RunConfig
-from hyperprune_lab.pipeline.control import FileControl
+from hyperprune_lab.pipeline.control import FileControl, RunControl
+from hyperprune_lab.pipeline.process import EVENTS_OPTION, MISTAKE_OF_INPUT, PARENT_VARIABLE
 from hyperprune_lab.pipeline.session import run_to_record
+from hyperprune_lab.pipeline.wire import encode
+
+_NOT_TOLD = (CheckpointReached, NetworkSaved, WeightsChanged)
+_PATIENCE_SECONDS = 10.0
 
 
 def main() -> int:
     """Run to the end; exit code 2 with one line on stderr for a mistake of input."""
     out = Path(sys.argv[1])
     control = FileControl(out)
-    parent = os.environ.get("HYPERPRUNE_LAB_PARENT", "")
+    obey_signals(control)
+    parent = os.environ.get(PARENT_VARIABLE, "")
     if parent:
         threading.Thread(target=_end_with, args=(int(parent), control), daemon=True).start()
+    tell = _teller(control) if EVENTS_OPTION in sys.argv[2:] else None
     try:
         config = RunConfig.from_json(json.load(sys.stdin))
-        for _ in run_to_record(config, out, control):
-            pass
+        for event in run_to_record(config, out, control):
+            if tell is not None and not isinstance(event, _NOT_TOLD):
+                tell(event)
     except UserError as error:
         print(" ".join(str(error).split()), file=sys.stderr)
-        return 2
+        return MISTAKE_OF_INPUT
     return 0
 
 
+def obey_signals(control: RunControl) -> None:
+    """Leave Ctrl-C to the process that follows the run; SIGTERM stops after the step, a second one at once."""
+
+    def stop(number: int, _frame: object) -> None:
+        signal.signal(number, signal.SIG_DFL)
+        control.stop()
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, stop)
+
+
+def _teller(control: RunControl) -> Callable[[Event], None]:
+    """Writes events to what was stdout; whatever else prints goes to stderr from now on."""
+    lines: TextIO = os.fdopen(os.dup(1), "w", encoding="ascii")
+    os.dup2(2, 1)
+
+    def tell(event: Event) -> None:
+        try:
+            lines.write(encode(event) + "\n")
+            lines.flush()
+        except BrokenPipeError:
+            # Nobody follows any more. The run ends in good order, to be resumed.
+            control.stop()
+
+    return tell
+
+
 def _end_with(parent: int, control: FileControl) -> None:
-    """Stop the run when the parent is gone: at the next step if it takes one, within ten seconds in any case."""
+    """Stop the run when the parent is gone: at the next step if it takes one, soon in any case."""
     while os.getppid() == parent:
-        time.sleep(1.0)
+        time.sleep(0.5)
     control.stop()
-    time.sleep(10.0)
+    time.sleep(_PATIENCE_SECONDS)
     os._exit(1)
 
 

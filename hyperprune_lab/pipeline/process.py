@@ -1,0 +1,84 @@
+"""One run in a process of its own: how it is started, and what it is said to have died of.
+
+Knows nothing about what the run does; the other end is ``worker``.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import threading
+from pathlib import Path
+from typing import IO
+
+from hyperprune_lab.errors import UserError
+from hyperprune_lab.events import RunFailed
+from hyperprune_lab.pipeline.config import RunConfig
+
+PARENT_VARIABLE = "HYPERPRUNE_LAB_PARENT"
+EVENTS_OPTION = "--events"
+MISTAKE_OF_INPUT = 2
+_LAST_BYTES = 1 << 16
+
+
+class WorkerProcess:
+    """A worker at its run; ``lines`` is its stream of events where it was asked for one.
+
+    A detached worker outlives this process, another ends with it. What it says on stderr goes to a nameless file: a
+    pipe would fill up, and would break with this process.
+    """
+
+    def __init__(self, config: RunConfig, out: Path, *, detach: bool = False, events: bool = False) -> None:
+        command = [sys.executable, "-m", "hyperprune_lab.pipeline.worker", str(out)]
+        self._errors: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 (closed with this object)
+        self._process = subprocess.Popen(
+            [*command, EVENTS_OPTION] if events else command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE if events else subprocess.DEVNULL,
+            stderr=self._errors,
+            env=os.environ | {PARENT_VARIABLE: "" if detach else str(os.getpid())},
+            start_new_session=detach,
+        )
+        self.pid = self._process.pid
+        self.lines = self._process.stdout
+        assert self._process.stdin is not None
+        # A worker that ended at once has said why on stderr.
+        with contextlib.suppress(BrokenPipeError), self._process.stdin as entrance:
+            entrance.write(json.dumps(config.to_json()).encode())
+
+    @property
+    def ended(self) -> bool:
+        """Whether the worker is no more."""
+        return self._process.poll() is not None
+
+    def end(self) -> None:
+        """End the worker at once if it still runs; what its last checkpoint holds is kept."""
+        self._process.kill()
+        self._process.wait()
+
+    def collect_later(self) -> None:
+        """Leave the worker to itself, but take note of its end, so that no dead process stays in the table."""
+        threading.Thread(target=self._process.wait, daemon=True).start()
+
+    def failure(self) -> RunFailed | None:
+        """What went wrong in a worker that has ended; raises its ``UserError`` where the input was at fault."""
+        code = self._process.wait()
+        if code == 0:
+            return None
+        message = self._last_words()
+        if code == MISTAKE_OF_INPUT:
+            raise UserError(message or "the run was refused without a word")
+        if code < 0:
+            cause = f"the run's process was ended by signal {-code}"
+            return RunFailed(f"{cause}: memory may have run out" if code == -9 else cause, "killed")
+        kind, _, cause = message.partition(": ")
+        return RunFailed(cause or message or f"the run's process ended with code {code}", kind or "unknown")
+
+    def _last_words(self) -> str:
+        self._errors.seek(0, os.SEEK_END)
+        self._errors.seek(max(0, self._errors.tell() - _LAST_BYTES))
+        return self._errors.read().decode(errors="replace").strip().rpartition("\n")[2]
