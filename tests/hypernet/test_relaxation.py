@@ -77,6 +77,15 @@ def test_gradient_of_relaxed_top_n_is_the_finite_difference():
     assert torch.autograd.gradcheck(lambda a: head.choose(a, 0.8).keep, (logits,))
 
 
+@pytest.mark.parametrize("lead", [12.0, 14.0, 16.0, 18.0])
+def test_relaxed_top_n_is_exact_where_one_position_leads_by_far(lead):
+    head = head_of("6:12")
+    logits = logits_for(head, scale=1.0)
+    logits[3] += lead
+    exact = head.choose(logits.double(), 1.0).keep
+    torch.testing.assert_close(head.choose(logits, 1.0).keep.double(), exact, rtol=1e-3, atol=1e-4)
+
+
 def test_keeping_one_of_many_is_a_plain_softmax():
     # 1:32 would be enumerated; one draw of the position head has to be the exact marginal all the same.
     head = head_of("1:32")

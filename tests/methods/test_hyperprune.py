@@ -10,7 +10,7 @@ from hyperprune_lab.hypernet.settings import preset_settings
 from hyperprune_lab.methods.base import BlockProblem, LayerwiseMethod
 from hyperprune_lab.methods.hyperprune import HyperPrune, Roster
 from hyperprune_lab.patterns import NMPattern
-from tests.hypernet.examples import COMPONENTS, problem
+from tests.hypernet.examples import COMPONENTS, perturb, problem
 
 PRESETS = ("paper", "released", "lab")
 ROWS = {"up": 12, "down": 260}
@@ -124,6 +124,18 @@ def test_lab_never_loses_to_its_prior_on_held_out_tokens(objective, rate):
             assert decision.scalars["decided_by_network"] in (0.0, 1.0)
             if decision.scalars["decided_by_network"] == 0:
                 assert torch.equal(decision.mask, prior)
+
+
+def test_a_linear_whose_network_does_damage_keeps_its_prior():
+    made, block = method(small("lab")), blocks()[0]
+    contexts = made.meet(block)
+    perturb(made.chooser, 3.0)
+    for linear, context in zip(block.linears, contexts, strict=True):
+        decision = made._decide_linear(linear, context)
+        assert not torch.equal(made.chooser.hard_mask(context), context.prior)
+        assert torch.equal(decision.mask, context.prior)
+        assert decision.scalars["decided_by_network"] == 0
+        assert decision.scalars["changed_from_prior"] == 0
 
 
 def test_without_held_out_tokens_lab_decides_by_its_network():
