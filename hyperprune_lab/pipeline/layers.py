@@ -172,8 +172,8 @@ class LayersStage:
         arrays: dict[str, Any] = {}
         for pattern in self.method.chooser.heads:
             network = self.method.chooser.network_of(pattern)
-            arrays[f"layer_embedding/{pattern}"] = numpy(network.layer_embedding)
-            arrays[f"component_embedding/{pattern}"] = numpy(network.component_embedding)
+            arrays[f"layer_embedding/{pattern}"] = numpy(network.layer_embedding).copy()
+            arrays[f"component_embedding/{pattern}"] = numpy(network.component_embedding).copy()
         return arrays
 
     @torch.no_grad()

@@ -149,7 +149,8 @@ class ModelStage:
         state.masks |= {"base": stage.base, "best": stage.best, "best_base": stage.best_base}
         tensors = self.method.tensors() | save_adam(trainer.optimizer, "model_optimizer")
         tensors |= {
-            f"residual/{name}": value.detach() for name, value in self.method.chooser.residuals.items()
+            f"residual/{name}": value.detach().clone()
+            for name, value in self.method.chooser.residuals.items()
         }
         tensors |= {f"best/{name}": value for name, value in stage.best_network.items()}
         state.method = tensors

@@ -239,10 +239,10 @@ def _run_model(bench: Workbench, state: RunState) -> Iterator[Event]:
 
 
 def network_saved(hyperprune: HyperPrune, stage: str, base: Mapping[str, Tensor]) -> NetworkSaved:
-    """The network with the masks that its features were made around."""
+    """A copy of the network, with the masks that its features were made around."""
     chooser = hyperprune.chooser
-    arrays = {f"network/{name}": numpy(value) for name, value in chooser.state_dict().items()}
-    arrays |= {f"residual/{name}": numpy(value) for name, value in chooser.residuals.items()}
+    arrays = {f"network/{name}": numpy(value).copy() for name, value in chooser.state_dict().items()}
+    arrays |= {f"residual/{name}": numpy(value).copy() for name, value in chooser.residuals.items()}
     arrays |= {f"base/{name}": pack(numpy(mask)) for name, mask in base.items()}
     return NetworkSaved(stage, arrays, chooser.describe())
 

@@ -6,6 +6,7 @@ Knows nothing about files; masks travel bit-packed, everything else as it is.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -65,8 +66,8 @@ class RunState:
             "stage": self.stage,
             "done": self.done,
             "shapes": shapes,
-            "results": self.results,
-            "stages_run": self.stages_run,
+            "results": deepcopy(self.results),
+            "stages_run": list(self.stages_run),
             "seconds": self.seconds,
             "peak_memory_bytes": self.peak_memory_bytes,
         }
@@ -80,7 +81,7 @@ class RunState:
         made = cls(
             stage=str(state["stage"]),
             done=int(state["done"]),
-            results=dict(state["results"]),
+            results=deepcopy(state["results"]),
             stages_run=list(state["stages_run"]),
             seconds=float(state["seconds"]),
             peak_memory_bytes=int(state["peak_memory_bytes"]),
