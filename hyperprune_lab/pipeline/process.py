@@ -34,7 +34,7 @@ class WorkerProcess:
 
     def __init__(self, config: RunConfig, out: Path, *, detach: bool = False, events: bool = False) -> None:
         command = [sys.executable, "-m", "hyperprune_lab.pipeline.worker", str(out)]
-        self._errors: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 (closed with this object)
+        self._errors: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 (closed when the worker is let go)
         self._process = subprocess.Popen(
             [*command, EVENTS_OPTION] if events else command,
             stdin=subprocess.PIPE,
@@ -59,17 +59,19 @@ class WorkerProcess:
         """End the worker at once if it still runs; what its last checkpoint holds is kept."""
         self._process.kill()
         self._process.wait()
+        self._errors.close()
 
     def collect_later(self) -> None:
         """Leave the worker to itself, but take note of its end, so that no dead process stays in the table."""
+        self._errors.close()
         threading.Thread(target=self._process.wait, daemon=True).start()
 
     def failure(self) -> RunFailed | None:
         """What went wrong in a worker that has ended; raises its ``UserError`` where the input was at fault."""
         code = self._process.wait()
+        message = self._last_words()
         if code == 0:
             return None
-        message = self._last_words()
         if code == MISTAKE_OF_INPUT:
             raise UserError(message or "the run was refused without a word")
         if code < 0:
@@ -79,6 +81,7 @@ class WorkerProcess:
         return RunFailed(cause or message or f"the run's process ended with code {code}", kind or "unknown")
 
     def _last_words(self) -> str:
-        self._errors.seek(0, os.SEEK_END)
-        self._errors.seek(max(0, self._errors.tell() - _LAST_BYTES))
-        return self._errors.read().decode(errors="replace").strip().rpartition("\n")[2]
+        with self._errors as errors:
+            errors.seek(0, os.SEEK_END)
+            errors.seek(max(0, errors.tell() - _LAST_BYTES))
+            return errors.read().decode(errors="replace").strip().rpartition("\n")[2]
