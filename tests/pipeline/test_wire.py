@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hyperprune_lab.errors import UserError
@@ -28,6 +28,7 @@ plain = st.recursive(
 )
 
 
+@settings(max_examples=30)
 @given(result=st.dictionaries(st.text(), plain), step=st.integers(), block=st.none() | st.integers())
 def test_plain_fields_survive(result, step, block):
     for event in (RunFinished(result), StepMeasured("layers", block, step, 9, {"loss": 0.5})):
