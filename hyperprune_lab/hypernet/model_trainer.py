@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -23,6 +23,7 @@ _GROUPS_AT_ONCE = 1 << 16
 _SHARE_OF_ROWS = 0.5
 
 
+@runtime_checkable
 class ModelFeedback(Protocol):
     """The dense model's opinion of masked weights, in nats per token."""
 
