@@ -1,4 +1,3 @@
-
 """Small plots: things lost and found, a storm, a bet.
 
 Knows nothing of who fills the slots; `plots_form` describes them.

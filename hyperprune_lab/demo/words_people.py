@@ -1,4 +1,3 @@
-
 """Raw words about people: names, work, kinship, feelings and ways of acting.
 
 Knows nothing of grammar or stories; `lexicon` parses these strings.

@@ -40,6 +40,12 @@ class EvaluationWindows:
     ids: Int[Tensor, "windows window"]
     identity: dict[str, Any]
 
+    def first(self, windows: int) -> EvaluationWindows:
+        """The first ``windows`` of them, identified as such; all of them where there are no more."""
+        ids = self.ids[:windows]
+        own = {"windows": len(ids), "tokens": ids.numel(), "ids_sha256": ids_digest(ids)}
+        return EvaluationWindows(self.domain, ids, self.identity | own)
+
 
 def evaluation_texts(text: str | None = None) -> dict[str, str]:
     """Texts by domain.

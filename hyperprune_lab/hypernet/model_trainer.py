@@ -20,7 +20,7 @@ from hyperprune_lab.hypernet.settings import ModelStageSettings
 from hyperprune_lab.hypernet.trainer import annealed
 
 _GROUPS_AT_ONCE = 1 << 16
-_SHARE_OF_ROWS = 0.5
+_SHARE_OF_ROWS = 0.25
 
 
 @runtime_checkable
@@ -211,7 +211,7 @@ class ModelTrainer:
         temperature: float,
         draw: torch.Generator,
     ) -> None:
-        """Push dLoss/dmask into the parameters; without residuals a random half of the rows stands for all."""
+        """Push dLoss/dmask into the parameters; without residuals a random quarter of the rows stands for all."""
         out_features = len(context.weight)
         count = out_features if self.settings.free_rate > 0 else max(1, round(_SHARE_OF_ROWS * out_features))
         picked = torch.randperm(out_features, generator=draw)[:count].to(effect.device)

@@ -88,12 +88,12 @@ class HyperPruneSettings:
         }
 
 
-_LAYER_STEPS: dict[str, int] = {"quick": 16, "normal": 60, "thorough": 300}
-_PAPER_STEPS: dict[str, int] = {"quick": 60, "normal": 300, "thorough": 2000}
+_LAYER_STEPS: dict[str, int] = {"quick": 3, "normal": 15, "thorough": 30}
+_PAPER_STEPS: dict[str, int] = {"quick": 30, "normal": 200, "thorough": 1000}
 _MODEL_STAGE: dict[str, ModelStageSettings] = {
-    "quick": ModelStageSettings(steps=12, batch=8, looks=2, gradient_sequences=32),
-    "normal": ModelStageSettings(steps=60, batch=16, looks=4),
-    "thorough": ModelStageSettings(steps=200, rounds=2, batch=32, looks=8),
+    "quick": ModelStageSettings(steps=6, batch=8, rate=2e-2, looks=2, gradient_sequences=32),
+    "normal": ModelStageSettings(steps=20, rounds=3, batch=16, rate=2e-2, looks=2),
+    "thorough": ModelStageSettings(steps=40, rounds=4, batch=16, rate=2e-2, looks=2),
 }
 
 
@@ -111,7 +111,8 @@ def preset_settings(
     if preset == "lab":
         settings = HyperPruneSettings(
             prior="descent" if objective == "mask-only" else "alps",
-            training=TrainingSettings(steps=_LAYER_STEPS[budget]),
+            chooser=ChooserSettings(hidden=32 if budget == "quick" else 64),
+            training=TrainingSettings(steps=_LAYER_STEPS[budget], looks=1 if budget == "quick" else 2),
             model_stage=_MODEL_STAGE[budget],
         )
     elif preset in PRESETS:

@@ -1,30 +1,51 @@
-"""What each budget spends on the compensation ladder.
+"""What each budget spends on the compensation ladder and on evaluation.
 
 Budgets of HyperPrune's own stages stand in :mod:`hyperprune_lab.hypernet.settings`.
 
 =========  ===========================  =======================================
 budget     block refit                  whole-model refit
 =========  ===========================  =======================================
-quick      12 steps, one rate           20 steps, one rate
-normal     60 steps, one rate           100 steps, one rate
-thorough   150 steps, three rates       300 steps, two rates
+quick      6 steps, one rate            8 steps, one rate
+normal     30 steps, one rate           60 steps, one rate
+thorough   100 steps, two rates         150 steps, two rates
 =========  ===========================  =======================================
 
-A step is 16 sequences forward and backward through one block (or the model); the best rate is the one with the least
+Evaluation reads 6 windows of each embedded domain (``quick``), 12 (``normal``) or all of them, asks 3, 8 or 20 probes
+of each skill, and writes 16, 32 or 64 tokens behind each prompt. A text of the user's own is read whole.
+
+A step is 16 sequences (``quick``: 8) forward and backward through one block (or the model); the best rate is the one with the least
 held-out loss, no refit included.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from hyperprune_lab.pipeline.config import RunConfig
 from hyperprune_lab.pipeline.ladder import LadderSettings
 
 _LADDERS = {
-    "quick": LadderSettings(block_steps=12, block_rates=(2e-3,), model_steps=20, model_rates=(3e-4,)),
-    "normal": LadderSettings(block_steps=60, block_rates=(1e-3,), model_steps=100, model_rates=(3e-4,)),
+    "quick": LadderSettings(block_steps=6, block_rates=(2e-3,), model_steps=8, model_rates=(3e-4,), batch=8),
+    "normal": LadderSettings(block_steps=30, block_rates=(2e-3,), model_steps=60, model_rates=(3e-4,)),
     "thorough": LadderSettings(
-        block_steps=150, block_rates=(5e-4, 1e-3, 2e-3), model_steps=300, model_rates=(1e-4, 3e-4)
+        block_steps=100, block_rates=(1e-3, 3e-3), model_steps=150, model_rates=(3e-4, 1e-3)
     ),
+}
+
+
+@dataclass(frozen=True)
+class EvaluationBudget:
+    """``windows`` of each embedded domain (None: all), ``probes`` of each skill, ``new_tokens`` behind each prompt."""
+
+    windows: int | None
+    probes: int
+    new_tokens: int
+
+
+EVALUATION = {
+    "quick": EvaluationBudget(6, 3, 16),
+    "normal": EvaluationBudget(12, 8, 32),
+    "thorough": EvaluationBudget(None, 20, 64),
 }
 
 

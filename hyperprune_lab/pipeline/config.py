@@ -5,7 +5,7 @@ Knows nothing about how any of it is carried out.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal, get_args
 
 from hyperprune_lab.calibration.config import CalibrationConfig
@@ -31,7 +31,7 @@ class RunConfig:
     ``preset`` None means ``lab`` for HyperPrune and nothing for other methods. ``overrides`` are pairs of a regular
     expression over module names and ``"dense"`` or another pattern; the last match wins. ``prefix`` says whether
     statistics come from the dense or the pruned model's activations (``auto``: the method's own default).
-    Weights of ``None`` mean the preset's. Raises ``UserError`` for values out of range.
+    Weights of ``None`` mean the preset's; ``calibration`` None means 128 sequences, or 32 at the budget ``quick``. Raises ``UserError`` for values out of range.
     """
 
     model: str = "demo"
@@ -42,7 +42,7 @@ class RunConfig:
     budget: str = "normal"
     compensation: str = "block"
     seed: int = 0
-    calibration: CalibrationConfig = field(default_factory=CalibrationConfig)
+    calibration: CalibrationConfig = None  # type: ignore[assignment]  # filled in below, by budget
     eval_text: str | None = None
     outlier_weight: float | None = None
     continual_weight: float | None = None
@@ -65,6 +65,9 @@ class RunConfig:
                 raise UserError(f"{name} {value}: a number of at least 0 is needed")
         if not 0 <= self.seed < 2**31:
             raise UserError(f"seed {self.seed}: a number from 0 to 2147483647 is needed")
+        if self.calibration is None:
+            samples = default_samples(self.budget)
+            object.__setattr__(self, "calibration", CalibrationConfig(samples=samples))
         if self.method == "hyperprune" and self.preset is None:
             object.__setattr__(self, "preset", "lab")
         if self.method != "hyperprune" and (self.preset is not None or self.residual_logits):
@@ -80,11 +83,17 @@ class RunConfig:
     def from_json(cls, values: dict[str, Any]) -> RunConfig:
         """The inverse of :meth:`to_json`; an unknown key is a ``UserError`` that names it."""
         values = dict(values)
-        calibration = values.pop("calibration", {})
+        calibration = dict(values.pop("calibration", None) or {})
         overrides = tuple((str(a), str(b)) for a, b in values.pop("overrides", ()))
         _refuse_unknown(values, cls)
         _refuse_unknown(calibration, CalibrationConfig)
+        calibration.setdefault("samples", default_samples(str(values.get("budget", cls.budget))))
         return cls(**values, calibration=CalibrationConfig(**calibration), overrides=overrides)
+
+
+def default_samples(budget: str) -> int:
+    """Calibration sequences where none are asked for: 128, the field's usual number, or 32 when it has to be quick."""
+    return 32 if budget == "quick" else 128
 
 
 def _refuse_unknown(values: dict[str, Any], kind: type) -> None:

@@ -6,7 +6,7 @@ Knows nothing about stages.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from torch import Tensor
@@ -15,11 +15,11 @@ from hyperprune_lab.demo.probes import probes
 from hyperprune_lab.evaluate.difference import gap_closed, loss_difference
 from hyperprune_lab.evaluate.suite import EvaluationSuite, Measurement, build_suite, measure
 from hyperprune_lab.events import EvaluationFinished
+from hyperprune_lab.pipeline.budget import EVALUATION
 from hyperprune_lab.pipeline.config import RunConfig
 from hyperprune_lab.pipeline.evidence import numpy
 from hyperprune_lab.pipeline.subject import Subject
 
-PROBES_PER_SKILL = 20
 _PROBE_SEED = 2**40 + 1
 
 
@@ -37,9 +37,12 @@ class Examiner:
         """The suite that the configuration asks for: the embedded model also answers the skill probes."""
         opened = subject.opened
         window = config.calibration.window
-        chosen = probes(_PROBE_SEED, PROBES_PER_SKILL) if config.model == "demo" else ()
+        budget = EVALUATION[config.budget]
+        chosen = probes(_PROBE_SEED, budget.probes) if config.model == "demo" else ()
         suite = build_suite(opened.tokenizer, opened.context, config.eval_text, window, chosen)
-        return cls(subject, suite)
+        if config.eval_text is None and budget.windows is not None:
+            suite = replace(suite, windows=tuple(part.first(budget.windows) for part in suite.windows))
+        return cls(subject, replace(suite, new_tokens=budget.new_tokens))
 
     def look_at_dense(self) -> EvaluationFinished:
         """Measure the dense model and remember its logits."""
