@@ -10,8 +10,8 @@ input of a group       its weights / row RMS          weights, diagonal of H    
                        scaling: ours)                 scaling: ours)
 layer and component    on (published)                 off (published)            on
 embeddings
-network                4 maps, 256 wide (published    4 maps, 256 wide           3 maps, 64 wide
-                       as 256 or 512), SiLU (ours)    (published: 256)
+network                4 maps, 256 wide (published    4 maps, 256 wide           3 maps, 64 wide (``quick``:
+                       as 256 or 512), SiLU (ours)    (published: 256)           32)
 embedding width d      64 (cards; paper n/a)          64 (published)             16
 prior                  none (an initialization is     SparseGPT's mask           coordinate descent, or ALPS's
                        mentioned, not described)      (published), strength 3    support when compensating

@@ -10,11 +10,11 @@ normal     30 steps, one rate           60 steps, one rate
 thorough   100 steps, two rates         150 steps, two rates
 =========  ===========================  =======================================
 
+A step is 16 sequences (``quick``: 8) forward and backward through one block (or the model); the best rate is the one
+with the least held-out loss, no refit included.
+
 Evaluation reads 6 windows of each embedded domain (``quick``), 12 (``normal``) or all of them, asks 3, 8 or 20 probes
 of each skill, and writes 16, 32 or 64 tokens behind each prompt. A text of the user's own is read whole.
-
-A step is 16 sequences (``quick``: 8) forward and backward through one block (or the model); the best rate is the one with the least
-held-out loss, no refit included.
 """
 
 from __future__ import annotations

@@ -31,7 +31,8 @@ class RunConfig:
     ``preset`` None means ``lab`` for HyperPrune and nothing for other methods. ``overrides`` are pairs of a regular
     expression over module names and ``"dense"`` or another pattern; the last match wins. ``prefix`` says whether
     statistics come from the dense or the pruned model's activations (``auto``: the method's own default).
-    Weights of ``None`` mean the preset's; ``calibration`` None means 128 sequences, or 32 at the budget ``quick``. Raises ``UserError`` for values out of range.
+    Weights of ``None`` mean the preset's; ``calibration`` None means 128 sequences, or 32 at the budget
+    ``quick``. Raises ``UserError`` for values out of range.
     """
 
     model: str = "demo"
