@@ -26,6 +26,7 @@ from hyperprune_lab.events import (
     WeightsChanged,
 )
 from hyperprune_lab.methods.least_squares import least_squares
+from hyperprune_lab.models.linears import is_linear
 from hyperprune_lab.pipeline.environment import peak_memory
 from hyperprune_lab.pipeline.evidence import numpy
 from hyperprune_lab.pipeline.feedback import Teacher
@@ -215,16 +216,18 @@ class BlockFit:
         """Masked weights, and (if asked for) the gains and biases of norms: every vector that belongs to no linear."""
         subject = self.ladder.subject
         prefix = subject.blocks.prefix(self.block)
-        linears = {name.rpartition(".")[0] for name in self.weights}
+        block = subject.blocks[self.block]
+        vectors = {
+            name
+            for name, parameter in block.named_parameters()
+            if self.ladder.settings.gains
+            and parameter.dim() == 1
+            and not is_linear(block.get_submodule(name.rpartition(".")[0]))
+        }
         return {
             f"{prefix}.{name}": parameter
-            for name, parameter in subject.blocks[self.block].named_parameters()
-            if f"{prefix}.{name}" in self.weights
-            or (
-                self.ladder.settings.gains
-                and parameter.dim() == 1
-                and f"{prefix}.{name}".rpartition(".")[0] not in linears
-            )
+            for name, parameter in block.named_parameters()
+            if f"{prefix}.{name}" in self.weights or name in vectors
         }
 
     def _refit(self, trained: dict[str, nn.Parameter]) -> Iterator[Event]:

@@ -80,7 +80,7 @@ class Workbench:
         calibration = load_calibration(config.calibration, opened.tokenizer, opened.context, config.seed)
         examiner = Examiner.of(subject, config)
         if settings is not None:
-            found = HyperPrune(settings, _roster(subject), derived_seed(config.seed, "network"))
+            found = HyperPrune(settings, roster(subject), derived_seed(config.seed, "network"))
         assert found is not None
         return cls(config, subject, calibration, examiner, found, settings)
 
@@ -296,7 +296,8 @@ def _settings(config: RunConfig) -> HyperPruneSettings | None:
     return settings
 
 
-def _roster(subject: Subject) -> Roster:
+def roster(subject: Subject) -> Roster:
+    """What HyperPrune's network must know of the model before it meets the first block."""
     linears = list(subject.by_name.values())
     return Roster(
         blocks=len(subject.blocks),
