@@ -73,7 +73,7 @@ class RunOptions:
     ] = None
     seed: Annotated[int | None, _option(_HOW, "Seed of everything random. Default: 0.")] = None
     calibration_samples: Annotated[
-        int | None, _option(_DATA, "Number of calibration sequences. Default: 128; 32 with --budget quick.")
+        int | None, _option(_DATA, "Number of calibration sequences. Default: 128; 24 with --budget quick.")
     ] = None
     window: Annotated[
         int | None, _option(_DATA, "Tokens per sequence. Default: the model's context, at most 2048.")

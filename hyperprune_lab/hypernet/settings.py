@@ -91,7 +91,7 @@ class HyperPruneSettings:
 _LAYER_STEPS: dict[str, int] = {"quick": 3, "normal": 15, "thorough": 30}
 _PAPER_STEPS: dict[str, int] = {"quick": 30, "normal": 200, "thorough": 1000}
 _MODEL_STAGE: dict[str, ModelStageSettings] = {
-    "quick": ModelStageSettings(steps=6, batch=8, rate=2e-2, looks=2, gradient_sequences=32),
+    "quick": ModelStageSettings(steps=6, batch=8, rate=2e-2, looks=2, gradient_sequences=24),
     "normal": ModelStageSettings(steps=20, rounds=3, batch=16, rate=2e-2, looks=2),
     "thorough": ModelStageSettings(steps=40, rounds=4, batch=16, rate=2e-2, looks=2),
 }

@@ -13,8 +13,8 @@ thorough   100 steps, two rates         150 steps, two rates
 A step is 16 sequences (``quick``: 8) forward and backward through one block (or the model); the best rate is the one
 with the least held-out loss, no refit included.
 
-Evaluation reads 6 windows of each embedded domain (``quick``), 12 (``normal``) or all of them, asks 3, 8 or 20 probes
-of each skill, and writes 16, 32 or 64 tokens behind each prompt. A text of the user's own is read whole.
+Evaluation reads 5 windows of each embedded domain (``quick``), 12 (``normal``) or all of them, asks 2, 8 or 20 probes
+of each skill, and writes 12, 32 or 64 tokens behind each prompt. A text of the user's own is read whole.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class EvaluationBudget:
 
 
 EVALUATION = {
-    "quick": EvaluationBudget(6, 3, 16),
+    "quick": EvaluationBudget(5, 2, 12),
     "normal": EvaluationBudget(12, 8, 32),
     "thorough": EvaluationBudget(None, 20, 64),
 }

@@ -31,7 +31,7 @@ class RunConfig:
     ``preset`` None means ``lab`` for HyperPrune and nothing for other methods. ``overrides`` are pairs of a regular
     expression over module names and ``"dense"`` or another pattern; the last match wins. ``prefix`` says whether
     statistics come from the dense or the pruned model's activations (``auto``: the method's own default).
-    Weights of ``None`` mean the preset's; ``calibration`` None means 128 sequences, or 32 at the budget
+    Weights of ``None`` mean the preset's; ``calibration`` None means 128 sequences, or 24 at the budget
     ``quick``. Raises ``UserError`` for values out of range.
     """
 
@@ -93,8 +93,8 @@ class RunConfig:
 
 
 def default_samples(budget: str) -> int:
-    """Calibration sequences where none are asked for: 128, the field's usual number, or 32 when it has to be quick."""
-    return 32 if budget == "quick" else 128
+    """Calibration sequences where none are asked for: 128, the field's usual number, or 24 when it has to be quick."""
+    return 24 if budget == "quick" else 128
 
 
 def _refuse_unknown(values: dict[str, Any], kind: type) -> None:
