@@ -21,6 +21,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from hyperprune_lab.evaluate.texts import EvaluationWindows
 from hyperprune_lab.pipeline.config import RunConfig
 from hyperprune_lab.pipeline.ladder import LadderSettings
 
@@ -53,3 +54,11 @@ def ladder_settings(config: RunConfig) -> LadderSettings:
     """The ladder that a run climbs."""
     chosen = _LADDERS[config.budget]
     return LadderSettings(**{**chosen.__dict__, "rung": config.compensation})
+
+
+def windows_read(windows: tuple[EvaluationWindows, ...], config: RunConfig) -> tuple[EvaluationWindows, ...]:
+    """The windows that a run reads of the embedded texts, or of its own text: that one whole."""
+    most = EVALUATION[config.budget].windows
+    if config.eval_text is not None or most is None:
+        return windows
+    return tuple(part.first(most) for part in windows)

@@ -14,6 +14,8 @@ from hyperprune_lab.errors import UserError
 from hyperprune_lab.evaluate.suite import EvaluationSuite, Measurement, measure
 from hyperprune_lab.evaluate.texts import evaluation_texts, evaluation_windows
 from hyperprune_lab.models.open import OpenModel, open_model
+from hyperprune_lab.pipeline.budget import windows_read
+from hyperprune_lab.pipeline.config import RunConfig
 from hyperprune_lab.pipeline.environment import choose_device
 from hyperprune_lab.pipeline.recorded import RecordedRun, Weights, is_run
 
@@ -43,7 +45,10 @@ def evaluate_target(
     masks, values = run.worn(chosen)
     with run.subject.wearing(masks, values):
         found = measured(
-            run.subject.opened, named or run.config.eval_text, window or run.config.calibration.window
+            run.subject.opened,
+            named or run.config.eval_text,
+            window or run.config.calibration.window,
+            run.config if named is None else None,
         )
     return _answer(target, chosen, found)
 
@@ -57,11 +62,18 @@ def _known(weights: str | None) -> Weights | None:
     raise UserError(f"weights {weights!r}: choose one of {', '.join(get_args(Weights))}")
 
 
-def measured(opened: OpenModel, text: str | None, window: int | None) -> Measurement:
-    """The model as it now stands, on a text (None: the embedded ones); raises ``UserError`` as windows do."""
+def measured(
+    opened: OpenModel, text: str | None, window: int | None, config: RunConfig | None = None
+) -> Measurement:
+    """The model as it now stands, on a text (None: the embedded ones); raises ``UserError`` as windows do.
+
+    With ``config`` it reads as much of the text as that run did.
+    """
     windows = evaluation_windows(
         evaluation_texts(text), opened.tokenizer, choose_window(window, opened.context)
     )
+    if config is not None:
+        windows = windows_read(windows, config)
     return measure(opened.model, opened.tokenizer, EvaluationSuite(windows))
 
 

@@ -15,7 +15,7 @@ from hyperprune_lab.demo.probes import probes
 from hyperprune_lab.evaluate.difference import gap_closed, loss_difference
 from hyperprune_lab.evaluate.suite import EvaluationSuite, Measurement, build_suite, measure
 from hyperprune_lab.events import EvaluationFinished
-from hyperprune_lab.pipeline.budget import EVALUATION
+from hyperprune_lab.pipeline.budget import EVALUATION, windows_read
 from hyperprune_lab.pipeline.config import RunConfig
 from hyperprune_lab.pipeline.evidence import numpy
 from hyperprune_lab.pipeline.subject import Subject
@@ -40,9 +40,8 @@ class Examiner:
         budget = EVALUATION[config.budget]
         chosen = probes(_PROBE_SEED, budget.probes) if config.model == "demo" else ()
         suite = build_suite(opened.tokenizer, opened.context, config.eval_text, window, chosen)
-        if config.eval_text is None and budget.windows is not None:
-            suite = replace(suite, windows=tuple(part.first(budget.windows) for part in suite.windows))
-        return cls(subject, replace(suite, new_tokens=budget.new_tokens))
+        windows = windows_read(suite.windows, config)
+        return cls(subject, replace(suite, windows=windows, new_tokens=budget.new_tokens))
 
     def look_at_dense(self) -> EvaluationFinished:
         """Measure the dense model and remember its logits."""

@@ -231,5 +231,5 @@ def _left_to_the_prior(run: RecordedRun) -> set[str]:
 
 def _perplexity(run: RecordedRun, masks: Mapping[str, Tensor]) -> float:
     with run.subject.wearing(masks):
-        found = measured(run.subject.opened, run.config.eval_text, run.config.calibration.window)
+        found = measured(run.subject.opened, run.config.eval_text, run.config.calibration.window, run.config)
     return found.overall.perplexity
