@@ -37,12 +37,12 @@ def prior_logits(
 ) -> Float[Tensor, "rows groups outputs"]:
     """Logits whose argmax is the prior's pattern in every group, ordered by energy among the others.
 
-    Every other pattern lies at least ``0.1 * strength`` below. Without energies (patterns not enumerable) the logits
-    are +-strength per position.
+    Every other pattern lies at least ``0.1 * strength`` below. Without energies (patterns not enumerable) kept and
+    pruned positions lie half the strength apart: each changed position has to cross that gap, and many change at once.
     """
     group = head.pattern.group
     if energies is None:
-        return strength * (2.0 * prior.float() - 1.0).unflatten(-1, (-1, group))
+        return 0.5 * strength * (prior.float() - 0.5).unflatten(-1, (-1, group))
     ids = head.pattern.ids(prior).long().unsqueeze(-1)
     standard = standard_energies(energies)
     above = (standard - standard.gather(-1, ids)).clamp_min(_MARGIN)
