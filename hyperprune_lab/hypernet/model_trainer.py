@@ -147,10 +147,7 @@ class ModelTrainer:
         if divergence < self.state.best_divergence:
             self.state.best, self.state.best_divergence = masks, divergence
             self.state.best_base = dict(self.state.base)
-            parameters = dict(self.chooser.state_dict()) | {
-                f"residuals/{name}": value for name, value in self.chooser.residuals.items()
-            }
-            self.state.best_network = {name: value.detach().clone() for name, value in parameters.items()}
+            self.state.best_network = network_now(self.chooser)
         return {"heldout_divergence": divergence, "best_divergence": self.state.best_divergence}
 
     def _step(self) -> dict[str, float]:
@@ -229,3 +226,9 @@ class ModelTrainer:
             parts = [head.hard_mask(self.logits(context, rows)) for rows in self._chunks(context)]
             masks[name] = torch.cat(parts)
         return masks
+
+
+def network_now(chooser: Chooser) -> dict[str, Tensor]:
+    """A copy of the chooser's parameters, and of its residual logits under ``residuals/``."""
+    residuals = {f"residuals/{name}": value for name, value in chooser.residuals.items()}
+    return {name: value.detach().clone() for name, value in (dict(chooser.state_dict()) | residuals).items()}

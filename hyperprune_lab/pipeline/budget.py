@@ -19,7 +19,7 @@ of each skill, and writes 12, 32 or 64 tokens behind each prompt. A text of the 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from hyperprune_lab.evaluate.texts import EvaluationWindows
 from hyperprune_lab.pipeline.config import RunConfig
@@ -52,8 +52,7 @@ EVALUATION = {
 
 def ladder_settings(config: RunConfig) -> LadderSettings:
     """The ladder that a run climbs."""
-    chosen = _LADDERS[config.budget]
-    return LadderSettings(**{**chosen.__dict__, "rung": config.compensation})
+    return replace(_LADDERS[config.budget], rung=config.compensation)
 
 
 def windows_read(windows: tuple[EvaluationWindows, ...], config: RunConfig) -> tuple[EvaluationWindows, ...]:

@@ -22,8 +22,7 @@ from hyperprune_lab.events import (
     StageStarted,
     StepMeasured,
 )
-from hyperprune_lab.hypernet.chooser import Chooser
-from hyperprune_lab.hypernet.model_trainer import ModelStageState, ModelTrainer
+from hyperprune_lab.hypernet.model_trainer import ModelStageState, ModelTrainer, network_now
 from hyperprune_lab.hypernet.optimizer import load_adam, save_adam
 from hyperprune_lab.methods.base import Decision, LinearProblem
 from hyperprune_lab.methods.hyperprune import HyperPrune
@@ -179,9 +178,3 @@ class ModelStage:
             for name, value in self.method.chooser.residuals.items():
                 value.copy_(state.method[f"residual/{name}"])
         load_adam(trainer.optimizer, state.method, "model_optimizer")
-
-
-def network_now(chooser: Chooser) -> dict[str, Tensor]:
-    """A copy of the chooser's parameters, and of its residual logits under ``residuals/``."""
-    residuals = {f"residuals/{name}": value for name, value in chooser.residuals.items()}
-    return {name: value.detach().clone() for name, value in (dict(chooser.state_dict()) | residuals).items()}

@@ -9,6 +9,7 @@ import hashlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from jaxtyping import Bool, Float
@@ -48,10 +49,9 @@ class Subject:
         """Find the blocks and what is to be pruned; raises ``UserError`` where the pattern does not fit."""
         blocks = find_blocks(opened.model)
         covered = coverage(opened.model, pattern, overrides)
+        chosen = covered.patterns
         linears = tuple(
-            tuple(
-                linear for linear in prunable(block, blocks.prefix(index)) if linear.name in covered.patterns
-            )
+            tuple(linear for linear in prunable(block, blocks.prefix(index)) if linear.name in chosen)
             for index, block in enumerate(blocks)
         )
         dense = {
@@ -71,12 +71,12 @@ class Subject:
         """Where the first block lives."""
         return next(self.blocks[0].parameters()).device
 
-    @property
+    @cached_property
     def patterns(self) -> dict[str, NMPattern]:
         """The pattern of every linear that is pruned."""
         return self.coverage.patterns
 
-    @property
+    @cached_property
     def by_name(self) -> dict[str, PrunableLinear]:
         """Every linear that is pruned, in depth order."""
         return {linear.name: linear for block in self.linears for linear in block}
