@@ -81,10 +81,10 @@ def build_context(
 def at_mask(
     context: LinearContext,
     prior: Bool[Tensor, "out in"],
-    gradient: Float[Tensor, "out in"] | None = None,
-    fisher: Float[Tensor, "out in"] | None = None,
+    effect: Float[Tensor, "out in"] | None = None,
+    effect_square: Float[Tensor, "out in"] | None = None,
 ) -> LinearContext:
-    """The same linear with another mask as prior: coupling and energies follow, gradients are those given."""
+    """The same linear with another mask as prior: coupling and energies follow, effects are those given."""
     weight, gram, pattern = context.weight, context.gram, context.pattern
     pull = coupling(weight, gram, prior)
     energies = None
@@ -97,6 +97,6 @@ def at_mask(
         prior=prior,
         coupling=pull,
         energies=energies,
-        gradient=gradient,
-        fisher=fisher,
+        effect=effect,
+        effect_square=effect_square,
     )

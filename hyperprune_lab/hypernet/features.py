@@ -28,8 +28,8 @@ class LinearContext:
 
     ``coupling`` is (W - W * prior) H, ``energies[r, g, p]`` the row objective of pattern p with every other group left
     at the prior (up to a constant; None where patterns are not enumerable), ``inverse_diagonal`` the diagonal of the
-    damped inverse of the unit-diagonal H. ``gradient`` is the loss gradient of a whole-model stage at the prior's
-    weights and ``fisher`` its mean square, or None before such a stage.
+    damped inverse of the unit-diagonal H. ``effect`` is the gradient of a whole-model loss by each mask entry at the
+    prior (weight times its gradient) and ``effect_square`` its mean square over batches, or None before such a stage.
     """
 
     name: str
@@ -42,8 +42,8 @@ class LinearContext:
     coupling: Float[Tensor, "out in"]
     inverse_diagonal: Float[Tensor, " in"]
     energies: Float[Tensor, "out groups patterns"] | None
-    gradient: Float[Tensor, "out in"] | None = None
-    fisher: Float[Tensor, "out in"] | None = None
+    effect: Float[Tensor, "out in"] | None = None
+    effect_square: Float[Tensor, "out in"] | None = None
 
     @property
     def second_moment(self) -> Float[Tensor, " in"]:
@@ -120,7 +120,7 @@ def _context_parts(linear: LinearContext, weight: Tensor, rows: Tensor | slice) 
     ]
     if linear.energies is not None:
         parts.append(standard_energies(linear.energies[rows]))
-    parts.extend(_gradient_parts(linear, weight, rows))
+    parts.extend(_effect_parts(linear, weight, rows))
     return parts
 
 
@@ -147,16 +147,15 @@ def _matrix_level(linear: LinearContext) -> Tensor:
     )
 
 
-def _gradient_parts(linear: LinearContext, weight: Tensor, rows: Tensor | slice) -> list[Tensor]:
-    """First- and second-order effect of each weight on the loss, against the matrix's typical effect.
+def _effect_parts(linear: LinearContext, weight: Tensor, rows: Tensor | slice) -> list[Tensor]:
+    """First- and second-order effect of keeping each weight on the loss, against the matrix's typical effect.
 
     Zeros where no gradient was taken: the network then decides by the layer alone.
     """
     m = linear.pattern.group
-    if linear.gradient is None or linear.fisher is None:
+    if linear.effect is None or linear.effect_square is None:
         return [torch.zeros_like(weight).unflatten(-1, (-1, m))] * 2
-    first = linear.weight * linear.gradient
-    second = linear.weight.square() * linear.fisher
+    first, second = linear.effect, linear.effect_square
     first_scale = first.abs().mean().clamp_min(1e-30)
     second_scale = second.mean().clamp_min(1e-30)
     return [

@@ -1,6 +1,6 @@
 """Trains the chooser on what the whole model says: divergence from the dense model through soft masks of all layers.
 
-Knows nothing about models: it asks a feedback object for a loss and its gradient with respect to every masked weight.
+Knows nothing about models: it asks a feedback object for a loss and its gradient with respect to every mask entry.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class ModelFeedback(Protocol):
     def gradients(
         self, keep: Mapping[str, Float[Tensor, "out in"]], sequences: Int[Tensor, " n"]
     ) -> tuple[float, dict[str, Float[Tensor, "out in"]]]:
-        """KL of the masked model on these calibration sequences, and its gradient by effective weight."""
+        """KL of the masked model on these calibration sequences, and its gradient by mask entry."""
         ...
 
     def heldout(self, masks: Mapping[str, Bool[Tensor, "out in"]]) -> float:
@@ -103,15 +103,15 @@ class ModelTrainer:
 
     def prepare_round(self) -> None:
         """Take the loss gradient at the round's base masks and rebuild every feature around them."""
-        gradient, fisher = self._gradients_at(self.state.base)
+        effect, effect_square = self._effects_at(self.state.base)
         for name, context in self.contexts.items():
-            self.contexts[name] = at_mask(context, self.state.base[name], gradient[name], fisher[name])
+            self.contexts[name] = at_mask(context, self.state.base[name], effect[name], effect_square[name])
         self.features = {
             name: group_features(self.chooser.settings.features, context).to(torch.bfloat16)
             for name, context in self.contexts.items()
         }
 
-    def _gradients_at(self, masks: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    def _effects_at(self, masks: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         keep = {name: mask.float() for name, mask in masks.items()}
         count = min(self.settings.gradient_sequences, self.feedback.sequences)
         batches = torch.arange(count).split(4)
@@ -159,7 +159,7 @@ class ModelTrainer:
         loss, gradients = self.feedback.gradients(keep, batch)
         self.optimizer.zero_grad(set_to_none=True)
         for name, context in self.contexts.items():
-            self._backward(context, gradients[name] * context.weight, temperature, draw)
+            self._backward(context, gradients[name], temperature, draw)
         for group in self.optimizer.param_groups:
             group["lr"] = group["full_rate"] * (1.0 - state.step / chosen.steps)
         self.optimizer.step()

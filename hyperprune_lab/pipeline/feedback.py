@@ -62,10 +62,30 @@ class Teacher:
 
 
 class DenseFeedback:
-    """Feedback on masks over the original weights."""
+    """Feedback on masks over the original weights, or over those that a compensation has made of them.
 
-    def __init__(self, subject: Subject, calibration: Calibration) -> None:
+    ``compensated`` holds weights and norm gains by full parameter name, made for ``masks``; where those masks prune,
+    the original weight stands in.
+    """
+
+    def __init__(
+        self,
+        subject: Subject,
+        calibration: Calibration,
+        compensated: Mapping[str, Tensor] | None = None,
+        masks: Mapping[str, Bool[Tensor, "out in"]] | None = None,
+    ) -> None:
         self.subject = subject
+        self._weights: dict[str, Tensor] = {}
+        self._others: dict[str, Tensor] = {}
+        if compensated:
+            assert masks is not None
+            self._weights = {
+                name: _where_kept(subject, name, compensated[f"{name}.weight"], mask)
+                for name, mask in masks.items()
+            }
+            stored = {f"{name}.weight" for name in masks}
+            self._others = {name: value for name, value in compensated.items() if name not in stored}
         self.fit = Teacher.of(subject, calibration.fit)
         self.held = Teacher.of(subject, calibration.heldout) if len(calibration.heldout) else self.fit
         self.sequences = len(self.fit.after)
@@ -73,9 +93,9 @@ class DenseFeedback:
     def gradients(
         self, keep: Mapping[str, Float[Tensor, "out in"]], sequences: Int[Tensor, " n"]
     ) -> tuple[float, dict[str, Float[Tensor, "out in"]]]:
-        """KL on these sequences, and its gradient by effective weight (fp32)."""
+        """KL on these sequences, and its gradient by mask entry (fp32)."""
         linears = self.subject.by_name
-        self.subject.apply_masks(keep)
+        self._wear(keep)
         weights: dict[str, nn.Parameter] = {
             name: linears[name].module.get_parameter("weight") for name in keep
         }
@@ -90,6 +110,7 @@ class DenseFeedback:
                 total += float(loss.detach())
             gradients = {
                 name: (weight.grad.T if linears[name].transposed else weight.grad).float()
+                * self._weight(name)
                 for name, weight in weights.items()
                 if weight.grad is not None
             }
@@ -102,5 +123,26 @@ class DenseFeedback:
 
     def heldout(self, masks: Mapping[str, Bool[Tensor, "out in"]]) -> float:
         """KL on the held-out sequences."""
-        with self.subject.wearing(masks):
+        try:
+            self._wear(masks)
             return self.held.mean_divergence(self.subject)
+        finally:
+            self.subject.restore()
+
+    def _weight(self, name: str) -> Float[Tensor, "out in"]:
+        """What a mask of this linear is laid upon."""
+        return self._weights[name] if self._weights else self.subject.dense_weight(self.subject.by_name[name])
+
+    @torch.no_grad()
+    def _wear(self, keep: Mapping[str, Tensor]) -> None:
+        self.subject.apply_weights(self._others)
+        for name, mask in keep.items():
+            self.subject.by_name[name].set_weight(self._weight(name) * mask)
+
+
+def _where_kept(
+    subject: Subject, name: str, stored: Tensor, mask: Bool[Tensor, "out in"]
+) -> Float[Tensor, "out in"]:
+    linear = subject.by_name[name]
+    weight = stored.T if linear.transposed else stored
+    return torch.where(mask, weight.float(), subject.dense_weight(linear))

@@ -34,6 +34,8 @@ from hyperprune_lab.pipeline.gather import BATCH, Stream, gather
 from hyperprune_lab.pipeline.state import RunState
 from hyperprune_lab.pipeline.subject import Subject, derived_seed
 
+STAGE, PRIOR_STAGE = "compensation", "compensation of the prior"
+
 
 @dataclass(frozen=True)
 class LadderSettings:
@@ -97,7 +99,7 @@ class Ladder:
     @property
     def stage(self) -> str:
         """Its name on the stream of events."""
-        return "compensation" if self.label == "final" else f"compensation of the {self.label}"
+        return STAGE if self.label == "final" else PRIOR_STAGE
 
     def run(self, state: RunState) -> Iterator[Event]:
         """Compensate the blocks that are not yet done; weights are left in ``state.weights[label]``."""

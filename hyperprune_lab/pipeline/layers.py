@@ -101,7 +101,7 @@ class LayersStage:
     def _meet_again(self, problem: BlockProblem, state: RunState) -> None:
         """After a resume: let HyperPrune rebuild the contexts of a block that it has already decided."""
         if isinstance(self.method, HyperPrune):
-            self.method.priors = dict(state.masks["prior"])
+            self.method.priors |= state.masks["prior"]
             self.method.meet(problem)
 
     def _decide(self, problem: BlockProblem, inputs: BlockInputs, state: RunState) -> Iterator[Event]:

@@ -38,7 +38,10 @@ _CHECKPOINTS = 4
 
 @dataclass(eq=False)
 class ModelStage:
-    """Trains HyperPrune's network on the divergence and lets it decide every block again."""
+    """Trains HyperPrune's network on the divergence and lets it decide every block again.
+
+    ``on_compensated`` lays the masks on the prior's compensated weights instead of the original ones.
+    """
 
     subject: Subject
     method: HyperPrune
@@ -46,12 +49,14 @@ class ModelStage:
     problems: dict[str, LinearProblem]
     seed: int
     full_evidence: bool = True
+    on_compensated: bool = False
 
     def run(self, state: RunState) -> Iterator[Event]:
         """Train, checkpointing between steps, then put every block's new masks on the stream."""
         started = time.monotonic()
         method = self.method
-        feedback = DenseFeedback(self.subject, self.calibration)
+        compensated = state.weights["prior"] if self.on_compensated else None
+        feedback = DenseFeedback(self.subject, self.calibration, compensated, state.masks.get("prior"))
         trainer = ModelTrainer(
             method.chooser,
             method.settings.model_stage,

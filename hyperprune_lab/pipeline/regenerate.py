@@ -28,9 +28,11 @@ from hyperprune_lab.hypernet.trainer import TrainingSettings
 from hyperprune_lab.methods.hyperprune import HyperPrune, Roster
 from hyperprune_lab.models.linears import PrunableLinear
 from hyperprune_lab.patterns import unpack
-from hyperprune_lab.pipeline import layers
+from hyperprune_lab.pipeline import layers, model_stage
+from hyperprune_lab.pipeline.budget import ladder_settings
 from hyperprune_lab.pipeline.evaluation import measured
 from hyperprune_lab.pipeline.feedback import DenseFeedback
+from hyperprune_lab.pipeline.ladder import PRIOR_STAGE, Ladder
 from hyperprune_lab.pipeline.recorded import RecordedRun
 from hyperprune_lab.pipeline.state import Masks, RunState
 
@@ -124,9 +126,11 @@ def regenerated_masks(run: RecordedRun, saved: SavedNetwork, stored: Mapping[str
         }
         return {name: method.chooser.hard_mask(context) for name, context in contexts.items()}
     calibration = _calibration(run)
-    _meet_again(run, saved, stored, calibration)
+    state = _meet_again(run, saved, stored, calibration)
     if saved.base:
-        feedback = DenseFeedback(run.subject, calibration)
+        feedback = DenseFeedback(
+            run.subject, calibration, state.weights.get("prior"), state.masks.get("prior")
+        )
         trainer = ModelTrainer(
             method.chooser, method.settings.model_stage, method.contexts, feedback, 0, saved.base
         )
@@ -206,13 +210,16 @@ def _calibration(run: RecordedRun) -> Calibration:
 
 def _meet_again(
     run: RecordedRun, saved: SavedNetwork, stored: Mapping[str, Tensor], calibration: Calibration
-) -> None:
+) -> RunState:
     """Gather statistics and build every context, as the layer-wise stage does after a resume.
 
-    Around base masks the priors are of no further use; else they are computed again from the same statistics.
+    Around base masks the priors are of use only where the network learned on their compensated weights; else they are
+    computed again from the same statistics.
     """
+    stages = list(run.store.started["stages"])
+    on_compensated = PRIOR_STAGE in stages[: stages.index(model_stage.STAGE)] if saved.base else False
     state = RunState(stage=layers.STAGE, done=len(run.subject.blocks))
-    state.masks = {"prior": dict(saved.base), "final": dict(stored)}
+    state.masks = {"prior": {} if on_compensated else dict(saved.base), "final": dict(stored)}
     prefix = "dense" if run.config.prefix == "auto" else run.config.prefix
     method = saved.method
     stage = layers.LayersStage(
@@ -220,6 +227,12 @@ def _meet_again(
     )
     for _ in stage.run(state):
         pass
+    if on_compensated:
+        state.masks["prior"] = dict(method.priors)
+        ladder = Ladder(run.subject, calibration, ladder_settings(run.config), run.config.seed, "prior")
+        for _ in ladder.run(state):
+            pass
+    return state
 
 
 def _left_to_the_prior(run: RecordedRun) -> set[str]:

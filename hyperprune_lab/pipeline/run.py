@@ -42,7 +42,8 @@ from hyperprune_lab.pipeline.control import RunControl
 from hyperprune_lab.pipeline.environment import choose_device, environment
 from hyperprune_lab.pipeline.evidence import numpy
 from hyperprune_lab.pipeline.examine import Examiner
-from hyperprune_lab.pipeline.ladder import Ladder
+from hyperprune_lab.pipeline.ladder import PRIOR_STAGE, Ladder
+from hyperprune_lab.pipeline.ladder import STAGE as COMPENSATION
 from hyperprune_lab.pipeline.result import result_of
 from hyperprune_lab.pipeline.state import RunState
 from hyperprune_lab.pipeline.subject import Subject, derived_seed
@@ -94,14 +95,19 @@ class Workbench:
     @property
     def stages(self) -> list[str]:
         """The stages that this run goes through, in order."""
-        names = [layers.STAGE]
-        learned = self.settings is not None
-        if self.settings is not None and self.settings.model_stage.steps:
-            names.append(model_stage.STAGE)
-        if self.config.compensation != "none":
-            names += ["compensation of the prior"] if learned and self.has_prior else []
-            names.append("compensation")
-        return [*names, "audit", "evaluation"]
+        learned, compensated = self.settings is not None, self.config.compensation != "none"
+        prior = [PRIOR_STAGE] if learned and compensated and self.has_prior else []
+        model = [model_stage.STAGE] if self.settings is not None and self.settings.model_stage.steps else []
+        # Masks that are to be compensated are best learned on compensated weights.
+        learning = [*prior, *model] if self.learns_on_compensated else [*model, *prior]
+        return [layers.STAGE, *learning, *[COMPENSATION] * compensated, "audit", "evaluation"]
+
+    @property
+    def learns_on_compensated(self) -> bool:
+        """Whether the whole-model stage lays its masks on the prior's compensated weights."""
+        return (
+            self.config.objective == "compensated" and self.config.compensation != "none" and self.has_prior
+        )
 
     @property
     def has_prior(self) -> bool:
@@ -198,8 +204,9 @@ def _stages_left(stages: list[str], state: RunState) -> list[str]:
     if not state.stage:
         return stages
     at = stages.index(state.stage)
-    again = [layers.STAGE] if state.stage == model_stage.STAGE else []
-    return again + stages[at:]
+    left = stages[at:]
+    again = [layers.STAGE] if model_stage.STAGE in left and state.stage != layers.STAGE else []
+    return again + left
 
 
 def _run_stage(stage: str, bench: Workbench, state: RunState) -> Iterator[Event]:
@@ -211,7 +218,7 @@ def _run_stage(stage: str, bench: Workbench, state: RunState) -> Iterator[Event]
         return _run_layers(bench, state)
     if stage == model_stage.STAGE:
         return _run_model(bench, state)
-    label = "prior" if stage.endswith("prior") else "final"
+    label = "prior" if stage == PRIOR_STAGE else "final"
     settings = ladder_settings(bench.config)
     return Ladder(bench.subject, bench.calibration, settings, bench.config.seed, label).run(state)
 
@@ -232,7 +239,13 @@ def _run_layers(bench: Workbench, state: RunState) -> Iterator[Event]:
 def _run_model(bench: Workbench, state: RunState) -> Iterator[Event]:
     assert isinstance(bench.method, HyperPrune)
     stage = model_stage.ModelStage(
-        bench.subject, bench.method, bench.calibration, bench.problems, bench.config.seed, bench.full_evidence
+        bench.subject,
+        bench.method,
+        bench.calibration,
+        bench.problems,
+        bench.config.seed,
+        bench.full_evidence,
+        bench.learns_on_compensated,
     )
     yield from stage.run(state)
     yield network_saved(bench.method, model_stage.STAGE, state.masks["base"])

@@ -19,7 +19,7 @@ SETTINGS = ModelStageSettings(steps=12, batch=4, rate=3e-2, looks=4, gradient_se
 class QuadraticFeedback:
     """Divergence of a "model" whose loss is each linear's squared output error, other tokens per sequence.
 
-    The effective weight is ``W * keep``; the gradient is exact.
+    The effective weight is ``W * keep``; the gradient by ``keep`` is exact.
     """
 
     def __init__(self, problems, sequences=8, tokens=12):
@@ -42,7 +42,7 @@ class QuadraticFeedback:
             removed = of.weight * (1 - keep[name])
             scale = ((of.weight @ of.statistics.gram) * of.weight).sum()
             loss += float(((removed @ gram) * removed).sum() / scale)
-            gradients[name] = -2 * removed @ gram / scale
+            gradients[name] = -2 * (removed @ gram) * of.weight / scale
         return loss, gradients
 
     def heldout(self, masks):

@@ -95,7 +95,12 @@ def test_the_layer_wise_network_is_asked_with_statistics_and_priors_gathered_aga
 
 
 @pytest.mark.parametrize(
-    "values", [{"residual_logits": True}, {"pattern": "1:4", "objective": "compensated"}]
+    "values",
+    [
+        {"residual_logits": True},
+        {"pattern": "1:4", "objective": "compensated"},
+        {"objective": "compensated", "compensation": "linear"},
+    ],
 )
 def test_masks_of_the_model_stage_come_out_exactly(shop, tmp_path, monkeypatch, values):
     judge_by(monkeypatch, -1.0)  # every look is better than the one before

@@ -99,6 +99,19 @@ def test_a_run_stopped_after_every_few_checkpoints_ends_the_same(whole, tmp_path
     assert_as_if_nothing_happened(path, whole)
 
 
+def test_masks_learned_on_compensated_weights_go_on_from_every_stage(shop):
+    config = shop.config(method="hyperprune", objective="compensated", compensation="linear", samples=8)
+    events = run_all(config)
+    found = {checkpoint[0]["stage"]: checkpoint for checkpoint in checkpoints(events)}
+    assert list(found) == ["layers", "compensation of the prior", "model", "compensation"]
+    for checkpoint in found.values():
+        resumed = run_all(config, checkpoint)
+        if checkpoint[0]["stage"] != "compensation":
+            assert same_arrays(masks(resumed, "model"), masks(events, "model"))
+        assert resumed[-1].result["compensated_ppl"] == events[-1].result["compensated_ppl"]
+        assert resumed[-1].result["mask_only_ppl"] == events[-1].result["mask_only_ppl"]
+
+
 @pytest.mark.parametrize("method", ["sparsegpt", "magnitude"])
 def test_other_methods_go_on_from_any_checkpoint(shop, method):
     config = shop.config(method=method, compensation="linear")
