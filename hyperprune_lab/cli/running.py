@@ -42,7 +42,8 @@ def prune(
 ) -> None:
     """Prune a model, leave a record of everything, print what it is worth and what it cost."""
     from hyperprune_lab.pipeline.control import FileControl
-    from hyperprune_lab.pipeline.session import launch, run_to_record
+    from hyperprune_lab.pipeline.launch import launch
+    from hyperprune_lab.pipeline.session import run_to_record
 
     chosen = {} if method is None else {"method": method}
     config = options.configuration({**given.settings(), **chosen})

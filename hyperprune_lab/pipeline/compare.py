@@ -18,8 +18,8 @@ from hyperprune_lab.methods.registry import method
 from hyperprune_lab.pipeline.config import RunConfig
 from hyperprune_lab.pipeline.control import RunControl, send
 from hyperprune_lab.pipeline.environment import choose_device
+from hyperprune_lab.pipeline.launch import require_free
 from hyperprune_lab.pipeline.process import WorkerProcess
-from hyperprune_lab.pipeline.session import require_free
 from hyperprune_lab.pipeline.wire import decode
 
 _LOOK_SECONDS = 0.2

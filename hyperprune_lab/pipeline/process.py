@@ -21,6 +21,8 @@ from hyperprune_lab.pipeline.config import RunConfig
 
 PARENT_VARIABLE = "HYPERPRUNE_LAB_PARENT"
 EVENTS_OPTION = "--events"
+RESUME_OPTION = "--resume"
+THREADS_OPTION = "--threads"
 MISTAKE_OF_INPUT = 2
 _LAST_BYTES = 1 << 16
 
@@ -28,12 +30,23 @@ _LAST_BYTES = 1 << 16
 class WorkerProcess:
     """A worker at its run; ``lines`` is its stream of events where it was asked for one.
 
-    A detached worker outlives this process, another ends with it. What it says on stderr goes to a nameless file: a
-    pipe would fill up, and would break with this process.
+    ``config`` None means to go on with the run that ``out`` holds. A detached worker outlives this process, another
+    ends with it. What it says on stderr goes to a nameless file: a pipe would fill up, and would break with this
+    process.
     """
 
-    def __init__(self, config: RunConfig, out: Path, *, detach: bool = False, events: bool = False) -> None:
+    def __init__(
+        self,
+        config: RunConfig | None,
+        out: Path,
+        *,
+        detach: bool = False,
+        events: bool = False,
+        threads: int | None = None,
+    ) -> None:
         command = [sys.executable, "-m", "hyperprune_lab.pipeline.worker", str(out)]
+        command += [] if config is not None else [RESUME_OPTION]
+        command += [] if threads is None else [THREADS_OPTION, str(threads)]
         self._errors: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 (closed when the worker is let go)
         self._process = subprocess.Popen(
             [*command, EVENTS_OPTION] if events else command,
@@ -48,7 +61,7 @@ class WorkerProcess:
         assert self._process.stdin is not None
         # A worker that ended at once has said why on stderr.
         with contextlib.suppress(BrokenPipeError), self._process.stdin as entrance:
-            entrance.write(json.dumps(config.to_json()).encode())
+            entrance.write(b"" if config is None else json.dumps(config.to_json()).encode())
 
     @property
     def ended(self) -> bool:

@@ -1,11 +1,10 @@
-"""A run and its record together: in this process, or in one of its own.
+"""A run and its record together, in this process; ``launch`` puts them into one of their own.
 
 Knows nothing about what the events mean.
 """
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,9 +12,8 @@ from hyperprune_lab.errors import UserError
 from hyperprune_lab.events import Event, RunFailed, RunFinished
 from hyperprune_lab.pipeline.config import RunConfig
 from hyperprune_lab.pipeline.control import FileControl, RunControl, control_path
-from hyperprune_lab.pipeline.process import WorkerProcess
+from hyperprune_lab.pipeline.launch import require_free
 from hyperprune_lab.pipeline.run import Checkpoint, prune
-from hyperprune_lab.record.store import Store
 from hyperprune_lab.record.writer import RecordWriter
 
 _OWN_KEYS = ("hyperprune", "ladder", "window")
@@ -78,41 +76,3 @@ def _try_write(writer: RecordWriter, event: Event) -> None:
         writer.write(event)
     except (UserError, RuntimeError):
         return
-
-
-def launch(config: RunConfig, out: Path, detach: bool = True) -> int:
-    """Start the run in a process of its own and return its id, once its record can be read.
-
-    A detached run outlives this process; an attached one ends with it. Raises ``UserError`` with the child's own
-    message if it ends before its record is there.
-    """
-    out = Path(out)
-    require_free(out)
-    worker = WorkerProcess(config, out, detach=detach)
-    try:
-        while not worker.ended and not _writes(worker.pid, out):
-            time.sleep(0.05)
-    except BaseException:
-        worker.end()
-        raise
-    if worker.ended:
-        failed = worker.failure()
-        if failed is not None:
-            raise UserError(f"the run ended at once: {failed.cause}")
-    worker.collect_later()
-    return worker.pid
-
-
-def require_free(out: Path) -> None:
-    """Raise ``UserError`` where ``out`` exists."""
-    if out.exists() or out.is_symlink():
-        raise UserError(f"{out} exists: choose another output directory, or delete this one.")
-
-
-def _writes(pid: int, out: Path) -> bool:
-    """Whether this process has begun the record in ``out``."""
-    try:
-        store = Store(out)
-        return store.owner is not None and store.owner.pid == pid and bool(store.started)
-    except UserError:
-        return False  # not there yet, or not yet whole

@@ -1,11 +1,12 @@
 """The process that a launched run lives in: reads a configuration from stdin, prunes, records, ends.
 
-Knows nothing about who started it, except that it ends with its parent unless it was started detached, and tells
-``--events`` on stdout if asked to.
+With ``--resume`` it goes on with the run that is there. Knows nothing about who started it, except that it ends with
+its parent unless it was started detached, and tells ``--events`` on stdout if asked to.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import signal
@@ -16,12 +17,20 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TextIO
 
+import torch
+
 from hyperprune_lab.errors import UserError
 from hyperprune_lab.events import CheckpointReached, Event, NetworkSaved, WeightsChanged
 from hyperprune_lab.pipeline.config import RunConfig
 from hyperprune_lab.pipeline.control import FileControl, RunControl
-from hyperprune_lab.pipeline.process import EVENTS_OPTION, MISTAKE_OF_INPUT, PARENT_VARIABLE
-from hyperprune_lab.pipeline.session import run_to_record
+from hyperprune_lab.pipeline.process import (
+    EVENTS_OPTION,
+    MISTAKE_OF_INPUT,
+    PARENT_VARIABLE,
+    RESUME_OPTION,
+    THREADS_OPTION,
+)
+from hyperprune_lab.pipeline.session import resume_record, run_to_record
 from hyperprune_lab.pipeline.wire import encode
 
 _NOT_TOLD = (CheckpointReached, NetworkSaved, WeightsChanged)
@@ -30,22 +39,37 @@ _PATIENCE_SECONDS = 10.0
 
 def main() -> int:
     """Run to the end; exit code 2 with one line on stderr for a mistake of input."""
-    out = Path(sys.argv[1])
+    asked = _arguments()
+    out: Path = asked.out
     control = FileControl(out)
     obey_signals(control)
+    if asked.threads:
+        torch.set_num_threads(asked.threads)
     parent = os.environ.get(PARENT_VARIABLE, "")
     if parent:
         threading.Thread(target=_end_with, args=(int(parent), control), daemon=True).start()
-    tell = _teller(control) if EVENTS_OPTION in sys.argv[2:] else None
+    tell = _teller(control) if asked.events else None
     try:
-        config = RunConfig.from_json(json.load(sys.stdin))
-        for event in run_to_record(config, out, control):
+        if asked.resume:
+            events = resume_record(out, control)
+        else:
+            events = run_to_record(RunConfig.from_json(json.load(sys.stdin)), out, control)
+        for event in events:
             if tell is not None and not isinstance(event, _NOT_TOLD):
                 tell(event)
     except UserError as error:
         print(" ".join(str(error).split()), file=sys.stderr)
         return MISTAKE_OF_INPUT
     return 0
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="hyperprune_lab.pipeline.worker")
+    parser.add_argument("out", type=Path)
+    parser.add_argument(EVENTS_OPTION, action="store_true")
+    parser.add_argument(RESUME_OPTION, action="store_true")
+    parser.add_argument(THREADS_OPTION, type=int, default=0)
+    return parser.parse_args()
 
 
 def obey_signals(control: RunControl) -> None:

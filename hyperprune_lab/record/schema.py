@@ -40,6 +40,11 @@ APPLICATION_ID = 0x4850524C  # "HPRL"
 LARGEST_CELL_BYTES = 64 << 20
 BUSY_SECONDS = 30.0
 
+
+class ForeignRecord(UserError):
+    """A database that is no record, or a record of a newer version: sound perhaps, but not ours to read."""
+
+
 TABLES = {
     "meta": "CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID",
     "event": (
@@ -212,14 +217,16 @@ def _check_version(connection: sqlite3.Connection, directory: RunDirectory) -> N
             f"{directory.root} holds an empty record: the run ended before it began. Delete it, start again."
         )
     if application != APPLICATION_ID:
-        raise UserError(f"{directory.database} is a database, but no record of a pruning run.")
+        raise ForeignRecord(f"{directory.database} is a database, but no record of a pruning run.")
     if version > SCHEMA_VERSION:
-        raise UserError(
+        raise ForeignRecord(
             f"{directory.root} was made by a newer version of HyperPrune Lab (record version {version}, "
             f"this one reads {SCHEMA_VERSION}): update HyperPrune Lab to open it."
         )
     if found != sorted(TABLES.items()):
-        raise UserError(f"{directory.database} is damaged or foreign: its tables are not those of a record.")
+        raise ForeignRecord(
+            f"{directory.database} is damaged or foreign: its tables are not those of a record."
+        )
 
 
 def _use_write_ahead_log(connection: sqlite3.Connection, root: Path) -> bool:

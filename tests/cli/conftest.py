@@ -72,8 +72,8 @@ def pipeline(monkeypatch: pytest.MonkeyPatch) -> FakePipeline:
         "pipeline.session": {
             "run_to_record": partial(fake.stream, "prune"),
             "resume_record": partial(fake.stream, "resume"),
-            "launch": launch,
         },
+        "pipeline.launch": {"launch": launch},
         "pipeline.compare": {"compare": partial(fake.stream, "compare")},
     }
     for name, content in modules.items():

@@ -16,8 +16,9 @@ import pytest
 from hyperprune_lab.errors import UserError
 from hyperprune_lab.pipeline import process
 from hyperprune_lab.pipeline.control import send
+from hyperprune_lab.pipeline.launch import launch
 from hyperprune_lab.pipeline.process import WorkerProcess
-from hyperprune_lab.pipeline.session import launch, resume_record, run_to_record
+from hyperprune_lab.pipeline.session import resume_record, run_to_record
 from hyperprune_lab.record.store import Store
 
 # A parent that launches what it reads from stdin, says when all are on their way, and waits to be killed.
@@ -26,7 +27,7 @@ import json, sys, time
 from pathlib import Path
 from threading import Thread
 from hyperprune_lab.pipeline.config import RunConfig
-from hyperprune_lab.pipeline.session import launch
+from hyperprune_lab.pipeline.launch import launch
 given = json.load(sys.stdin)
 config = RunConfig.from_json(given["config"])
 starts = [Thread(target=launch, args=(config, Path(out), detach)) for out, detach in given["runs"]]
