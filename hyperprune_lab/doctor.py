@@ -173,7 +173,7 @@ def _compare_halves(name: str, kernel_half: str, carrier: str, found: str) -> It
 
 def check_embedded_model() -> Iterator[Finding]:
     """The model that comes with the project, and the digest of its weights."""
-    from hyperprune_lab.models.locate import EMBEDDED, data_folder
+    from hyperprune_lab.folders import EMBEDDED, data_folder
 
     weights = data_folder() / "models" / EMBEDDED / "model.safetensors"
     if not weights.is_file():

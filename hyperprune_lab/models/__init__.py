@@ -7,7 +7,6 @@ from hyperprune_lab.models.blocks import Blocks, find_blocks
 from hyperprune_lab.models.coverage import Coverage, CoverageRow, coverage
 from hyperprune_lab.models.inputs import input_key, record_inputs
 from hyperprune_lab.models.linears import PrunableLinear, prunable
-from hyperprune_lab.models.locate import data_folder
 from hyperprune_lab.models.open import OpenModel, open_model
 from hyperprune_lab.models.stream import BlockStream
 
@@ -19,7 +18,6 @@ __all__ = [
     "OpenModel",
     "PrunableLinear",
     "coverage",
-    "data_folder",
     "find_blocks",
     "input_key",
     "open_model",

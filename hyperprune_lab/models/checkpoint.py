@@ -5,7 +5,6 @@ Knows the files and what they claim to hold; knows nothing about modules.
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections import Counter
 from dataclasses import dataclass
@@ -19,11 +18,9 @@ from transformers import __version__ as transformers_version
 from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
 
 from hyperprune_lab.errors import UserError
+from hyperprune_lab.folders import weight_files, weights_digest
 
-LARGEST_HASHED_BYTES = 2 << 30
-_CHUNK_BYTES = 1 << 22
 _DTYPES = {"F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat16"}
-_PICKLED = ("*.bin", "*.pt", "*.pth", "*.ckpt")
 
 
 @dataclass(frozen=True)
@@ -40,29 +37,8 @@ class Checkpoint:
     stored_dtype: str
 
     def digest(self) -> tuple[str, str]:
-        """SHA-256 over the safetensors files, one after the other by name, and what it covers.
-
-        For a single file it is what ``sha256sum`` prints. A file over 2 GiB enters with its size and its
-        header only (names, types, shapes), which the second value says.
-        """
-        total = hashlib.sha256()
-        large = 0
-        for path in self.files:
-            with path.open("rb") as file:
-                size = path.stat().st_size
-                if size > LARGEST_HASHED_BYTES:
-                    large += 1
-                    length = file.read(8)
-                    total.update(str(size).encode() + length + file.read(int.from_bytes(length, "little")))
-                    continue
-                while chunk := file.read(_CHUNK_BYTES):
-                    total.update(chunk)
-        covers = (
-            "all bytes"
-            if not large
-            else f"size and header of {large} files over 2 GiB, all bytes of the others"
-        )
-        return total.hexdigest(), covers
+        """SHA-256 of the weights and what it covers: see ``weights_digest``."""
+        return weights_digest(self.files)
 
 
 def read_config(folder: Path, trust_remote_code: bool) -> dict[str, Any]:
@@ -114,7 +90,7 @@ def read_checkpoint(folder: Path, trust_remote_code: bool = False) -> Checkpoint
         UserError: whatever ``read_config`` finds; the weights are missing, pickled, cut short or damaged.
     """
     config = read_config(folder, trust_remote_code)
-    files = _weight_files(folder)
+    files = weight_files(folder)
     elements: Counter[str] = Counter()
     for path in files:
         elements += _elements_by_type(path)
@@ -126,34 +102,6 @@ def read_checkpoint(folder: Path, trust_remote_code: bool = False) -> Checkpoint
         )
     stored_dtype = _DTYPES[max(floating, key=floating.__getitem__)]
     return Checkpoint(folder, config, files, stored_dtype)
-
-
-def _weight_files(folder: Path) -> tuple[Path, ...]:
-    """The safetensors files that make up the model, in the order of their names."""
-    single, index = folder / "model.safetensors", folder / "model.safetensors.index.json"
-    if single.is_file():
-        return (single,)
-    if not index.is_file():
-        pickled = sorted(path.name for pattern in _PICKLED for path in folder.glob(pattern))
-        if pickled:
-            raise UserError(
-                f"{folder} has its weights only in {pickled[0]}, a pickle, which runs code when it is opened "
-                "and is refused. Convert it to safetensors where you trust it (load it with transformers, "
-                "then call save_pretrained), or choose a checkpoint that has them."
-            )
-        raise UserError(
-            f"{folder} has no weights: model.safetensors is missing (or its shards with their index)."
-        )
-    try:
-        names = sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
-    except (ValueError, KeyError, TypeError, AttributeError, OSError):
-        raise UserError(f"{index} is damaged: fetch the model again.") from None
-    for name in names:
-        if not isinstance(name, str) or Path(name).name != name:
-            raise UserError(f"{index} names a file outside its folder ({name}): do not trust this model.")
-        if not (folder / name).is_file():
-            raise UserError(f"{folder} lacks {name}, which its index names: fetch the model again.")
-    return tuple(folder / name for name in names)
 
 
 def _elements_by_type(path: Path) -> Counter[str]:

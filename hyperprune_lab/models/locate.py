@@ -17,37 +17,12 @@ from huggingface_hub.errors import (
     RepositoryNotFoundError,
 )
 
-import hyperprune_lab
 from hyperprune_lab.errors import UserError
-
-EMBEDDED = "demo"
-DATA_VARIABLE = "HYPERPRUNE_LAB_DATA"
+from hyperprune_lab.folders import EMBEDDED, data_folder
 
 _DESCRIPTION_FILES = ["*.json", "*.txt", "*.model", "*.jinja"]
 _WEIGHT_FILES = ["model.safetensors", "model-*-of-*.safetensors"]
 _PATIENCE_SECONDS = 10.0
-
-
-def data_folder() -> Path:
-    """The checkout's ``data`` folder, or the one that the environment variable HYPERPRUNE_LAB_DATA names.
-
-    Raises:
-        UserError: there is none.
-    """
-    named = os.environ.get(DATA_VARIABLE)
-    folder = (
-        Path(named).expanduser() if named else Path(hyperprune_lab.__file__).resolve().parents[1] / "data"
-    )
-    if folder.is_dir():
-        return folder
-    if named:
-        raise UserError(
-            f"{DATA_VARIABLE} names {named}, which is no folder: let it name the checkout's data folder."
-        )
-    raise UserError(
-        "The project's data folder is not beside the installed package: install from a checkout "
-        f"(pip install -e .), or let the environment variable {DATA_VARIABLE} name its data folder."
-    )
 
 
 def locate(name: str, with_code: bool, look: Callable[[Path], object]) -> tuple[Path, str | None]:

@@ -15,8 +15,10 @@ import torch
 from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError
 from safetensors.torch import load_file, save_file
 
+from hyperprune_lab import folders
 from hyperprune_lab.errors import UserError
-from hyperprune_lab.models import checkpoint, data_folder, locate, open_model
+from hyperprune_lab.folders import data_folder
+from hyperprune_lab.models import locate, open_model
 from tests.architectures import CORE_ARCHITECTURES, POSITIONS, VOCABULARY, build, save_tiny
 
 NATIVE_BF16 = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
@@ -123,7 +125,7 @@ def test_the_digest_is_that_of_the_weight_files(folder: Path, monkeypatch: pytes
     files = shard(folder)
     sharded = open_model(str(folder)).identity
     assert sharded["sha256"] == hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
-    monkeypatch.setattr(checkpoint, "LARGEST_HASHED_BYTES", 100)
+    monkeypatch.setattr(folders, "LARGEST_HASHED_BYTES", 100)
     short = open_model(str(folder)).identity
     assert short["sha256"] != sharded["sha256"]
     assert short["sha256_covers"].startswith("size and header of 2 files over 2 GiB")
@@ -235,7 +237,7 @@ def test_without_the_variable_the_data_folder_lies_in_the_checkout(
 ) -> None:
     package = tmp_path / "hyperprune_lab"
     monkeypatch.delenv("HYPERPRUNE_LAB_DATA", raising=False)
-    monkeypatch.setattr(locate.hyperprune_lab, "__file__", str(package / "__init__.py"))
+    monkeypatch.setattr(folders.hyperprune_lab, "__file__", str(package / "__init__.py"))
     with pytest.raises(UserError, match=r"install from a checkout .*HYPERPRUNE_LAB_DATA"):
         data_folder()
     (tmp_path / "data").mkdir()
