@@ -111,6 +111,16 @@ class Store:
         with self._reading() as connection:
             return connection.execute("SELECT coalesce(max(seq), 0) FROM event").fetchone()[0]
 
+    def newest_seq(self, kinds: tuple[str, ...], as_of: int | None = None) -> int:
+        """Number of the newest event of these kinds (up to event ``as_of``), 0 if there is none."""
+        query = f"SELECT coalesce(max(seq), 0) FROM event WHERE kind IN ({', '.join('?' * len(kinds))})"
+        values: list[Any] = list(kinds)
+        if as_of is not None:
+            query += " AND seq <= ?"
+            values.append(as_of)
+        with self._reading() as connection:
+            return connection.execute(query, values).fetchone()[0]
+
     @property
     def started(self) -> dict[str, Any]:
         """The fields of ``RunStarted``; empty before it was written."""
@@ -211,17 +221,19 @@ class Store:
         name: str | int | tuple[str, str],
         stage: str | None = None,
         as_of: int | None = None,
+        block: int | None = None,
     ) -> Arrays:
         """The newest arrays measured about something; empty if none were recorded.
 
         ``name`` is a module's or an input's name, a block's index, or an evaluation's ``(state, subject)``.
-        A module's are those that came with its newest decision and those measured since then.
+        An input's name is unique only within its ``block``. A module's arrays are those that came with its
+        newest decision and those measured since then.
         """
         match kind:
             case "module":
                 return self._module_arrays(str(name), stage, as_of)
             case "input":
-                filed = self._filed("InputMeasured", "evidence", str(name), stage, as_of)
+                filed = self._filed("InputMeasured", "evidence", str(name), stage, as_of, block)
                 candidates = (
                     self._prefixed(file, evidence_prefix("InputMeasured", str(name))) for _, file in filed
                 )
