@@ -14,8 +14,9 @@ from hyperprune_lab.errors import UserError
 class CalibrationConfig:
     """``samples`` windows of ``window`` tokens; the share ``holdout`` is kept for choosing and stopping.
 
-    ``window`` None means the smaller of 2048 and the model's context. ``text`` None means the story world;
-    else it is the path of a ``.txt`` or ``.jsonl`` file, or ``"wikitext2"`` or ``"c4"``. Raises UserError
+    ``window`` None means the smaller of 2048 and the model's context. ``text`` None means the project's
+    own text, half stories and half prose; else it is the path of a ``.txt`` or ``.jsonl`` file, or ``"stories"``,
+    ``"wikitext2"`` or ``"c4"``. Raises UserError
     on values out of range.
     """
 

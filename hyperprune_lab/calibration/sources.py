@@ -1,4 +1,4 @@
-"""Where text comes from: the story world, a file, or a public data set at a pinned revision.
+"""Where text comes from: the project's own, a file, or a public data set at a pinned revision.
 
 Knows nothing about tokens: a source yields pieces of text, lazily, and says where a document ends.
 
@@ -14,16 +14,19 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from random import Random
 from typing import Any, NamedTuple
 
 from hyperprune_lab.calibration.tokens import PIECE_CHARACTERS
 from hyperprune_lab.errors import UserError
+from hyperprune_lab.folders import data_folder
 
 # (repository, revision): Parquet conversion of WikiText, and C4 as its makers publish it.
 WIKITEXT = ("Salesforce/wikitext", "b08601e04326c79dfdd32d625aee71d232d685c3")
 C4 = ("allenai/c4", "1588ec454efa1a09f29cd18ddd04fe05fc8653a2")
 C4_SHARDS = {"train": 1024, "validation": 8}
 HUB_NAMES = ("wikitext2", "c4")
+STORIES = "stories"
 HUB_SECONDS = 120.0  # until the first row of a public data set has to be there
 
 # Stories that neither training (seeds from 1e9 to 2.1e9) nor evaluation (from 2**40) reads, a range per
@@ -58,8 +61,12 @@ def open_source(text: str | None, seed: int) -> Source:
 
     Raises UserError where there is no such file or data set; errors inside the text come while it is read.
     """
-    if text is None:
-        return Source("story world", lambda: _stories(seed), {"story_seed": _story_seed(seed)}, seeded=True)
+    if text in (None, STORIES):
+        details = {"story_seed": _story_seed(seed)}
+        if text == STORIES:
+            return Source("story world", lambda: _stories(seed), details, seeded=True)
+        prose = _prose()
+        return Source("story world and prose", lambda: _mixed(seed, prose), details, seeded=True)
     if text == "wikitext2":
         details = {"repository": WIKITEXT[0], "revision": WIKITEXT[1], "split": "train"}
         return Source(text, lambda: _articles(wikitext_rows("train")), details)
@@ -77,8 +84,8 @@ def text_file(name: str) -> Path:
         raise UserError(f"{name} is a directory; name a .txt or .jsonl file in it.")
     if not path.is_file():
         raise UserError(
-            f"there is no text file {name}. Give the path of a .txt or .jsonl file, or a data set: "
-            f"{', '.join(HUB_NAMES)}."
+            f"there is no text file {name}. Give the path of a .txt or .jsonl file, or one of "
+            f"{', '.join((STORIES, *HUB_NAMES))}."
         )
     return path
 
@@ -120,6 +127,23 @@ def _stories(seed: int) -> Iterator[Piece]:
 
     for story in stories(_story_seed(seed), STORIES_PER_SEED):
         yield Piece(story, True)
+
+
+def _prose() -> list[str]:
+    """The project's prose, a text per document."""
+    return [piece.text for piece in file_pieces(data_folder() / "calibration" / "prose.jsonl")]
+
+
+def _mixed(seed: int, prose: list[str]) -> Iterator[Piece]:
+    """Stories and prose, as many characters of each, in an order by seed; stories alone once the prose is used up."""
+    shuffled = Random(seed).sample(prose, len(prose))
+    stories = _stories(seed)
+    ahead = 0  # characters by which the stories are ahead
+    while shuffled:
+        piece = Piece(shuffled.pop(), True) if ahead > 0 else next(stories)
+        ahead += -len(piece.text) if ahead > 0 else len(piece.text)
+        yield piece
+    yield from stories
 
 
 def _blocks(file: Any) -> Iterator[Piece]:
@@ -165,7 +189,7 @@ def _articles(rows: Iterable[str]) -> Iterator[Piece]:
 
 def _hub_rows(repository: str, *arguments: str, **options: Any) -> Iterator[str]:
     """The ``text`` column of a data set; UserError where ``datasets`` or the network is missing."""
-    rescue = "Give a .txt or .jsonl file instead, or leave the text out for the story world."
+    rescue = "Give a .txt or .jsonl file instead, or leave the text out for the project's own."
     try:
         import datasets
     except ImportError as error:

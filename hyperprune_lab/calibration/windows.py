@@ -61,9 +61,9 @@ def load_calibration(
 ) -> Calibration:
     """Read no more text than needed, and choose ``config.samples`` windows of it by ``seed``.
 
-    A fixed text is read up to `POOL` times the tokens needed, from its beginning; the story world exactly
-    as far as needed. Documents are tokenized without special tokens and joined with EOS (with nothing where
-    the tokenizer has none); windows do not overlap and the tail is dropped. Raises UserError where the
+    A fixed text is read up to `POOL` times the tokens needed, from its beginning; the project's own text
+    exactly as far as needed. Documents are tokenized without special tokens and joined with EOS (with
+    nothing where the tokenizer has none); windows do not overlap and the tail is dropped. Raises UserError where the
     window exceeds the context or the text has not one window; fewer windows than asked for are accepted and
     show in ``notice``.
     """

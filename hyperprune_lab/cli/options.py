@@ -71,6 +71,10 @@ class RunOptions:
     continual_weight: Annotated[
         float | None, _option(_HOW, "λ2, the weight of not forgetting earlier blocks.")
     ] = None
+    residual_logits: Annotated[
+        bool | None,
+        _option(_HOW, "Free logits per group on top of the network's. Default: with --budget thorough."),
+    ] = None
     seed: Annotated[int | None, _option(_HOW, "Seed of everything random. Default: 0.")] = None
     calibration_samples: Annotated[
         int | None, _option(_DATA, "Number of calibration sequences. Default: 128; 24 with --budget quick.")
@@ -80,7 +84,10 @@ class RunOptions:
     ] = None
     text: Annotated[
         str | None,
-        _option(_DATA, "Calibration text: a .txt or .jsonl file, wikitext2 or c4. Default: the story world."),
+        _option(
+            _DATA,
+            "Calibration text: a file, stories, wikitext2 or c4. Default: stories and prose, half each.",
+        ),
     ] = None
     eval_text: Annotated[
         str | None, _option(_DATA, "Evaluation text, a .txt file. Default: the embedded texts.")
@@ -108,7 +115,8 @@ class RunOptions:
         if not isinstance(calibration, dict):
             raise UserError(f'{self.config}: calibration must be an object, such as {{"samples": 128}}.')
         for name, value in asdict(self).items():
-            if value is None or value is False or value == [] or name == "config":
+            unasked = value is False and name == "trust_remote_code"
+            if value is None or unasked or value == [] or name == "config":
                 continue
             if name == "override":
                 values["overrides"] = [*values.get("overrides", ()), *overrides(value)]

@@ -28,6 +28,8 @@ rows decided           all (published)                200 per linear            
                                                       (published)
 dense blocks           none (published)               none; upstream leaves two  none
                                                       (``dense_blocks=(0, 1)``)
+free logits per group  none                           none                       on the network's, ``thorough``
+                                                                                 only
 weights                original (published)           compensated (published)    original, then the ladder
 =====================  =============================  =========================  =================================
 """
@@ -88,12 +90,13 @@ class HyperPruneSettings:
         }
 
 
+FREE_RATE = 0.05
 _LAYER_STEPS: dict[str, int] = {"quick": 3, "normal": 15, "thorough": 30}
 _PAPER_STEPS: dict[str, int] = {"quick": 30, "normal": 200, "thorough": 1000}
 _MODEL_STAGE: dict[str, ModelStageSettings] = {
     "quick": ModelStageSettings(steps=6, batch=8, rate=2e-2, looks=2, gradient_sequences=24),
     "normal": ModelStageSettings(steps=20, rounds=3, batch=16, rate=2e-2, looks=2),
-    "thorough": ModelStageSettings(steps=40, rounds=4, batch=16, rate=2e-2, looks=2),
+    "thorough": ModelStageSettings(steps=40, rounds=4, batch=16, rate=2e-2, looks=2, free_rate=FREE_RATE),
 }
 
 

@@ -31,7 +31,7 @@ class RunConfig:
     ``preset`` None means ``lab`` for HyperPrune and nothing for other methods. ``overrides`` are pairs of a regular
     expression over module names and ``"dense"`` or another pattern; the last match wins. ``prefix`` says whether
     statistics come from the dense or the pruned model's activations (``auto``: the method's own default).
-    Weights of ``None`` mean the preset's; ``calibration`` None means 128 sequences, or 24 at the budget
+    ``None`` means the preset's weights and the budget's residual logits; ``calibration`` None means 128 sequences, or 24 at the budget
     ``quick``. Raises ``UserError`` for values out of range.
     """
 
@@ -47,7 +47,7 @@ class RunConfig:
     eval_text: str | None = None
     outlier_weight: float | None = None
     continual_weight: float | None = None
-    residual_logits: bool = False
+    residual_logits: bool | None = None
     prefix: str = "auto"
     device: str = "auto"
     dtype: str | None = None

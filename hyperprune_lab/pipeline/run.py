@@ -28,7 +28,7 @@ from hyperprune_lab.events import (
     RunStarted,
     RunStopped,
 )
-from hyperprune_lab.hypernet.settings import HyperPruneSettings, preset_settings
+from hyperprune_lab.hypernet.settings import FREE_RATE, HyperPruneSettings, preset_settings
 from hyperprune_lab.methods.base import LayerwiseMethod, LinearProblem
 from hyperprune_lab.methods.hyperprune import HyperPrune, Roster
 from hyperprune_lab.methods.registry import method
@@ -300,12 +300,13 @@ def _settings(config: RunConfig) -> HyperPruneSettings | None:
     settings = preset_settings(
         str(config.preset), config.budget, config.objective, config.outlier_weight, config.continual_weight
     )
-    if config.residual_logits:
-        if not settings.model_stage.steps:
-            raise UserError(
-                f"the preset {config.preset} has no whole-model stage, so no residual logits: use lab"
-            )
-        settings = replace(settings, model_stage=replace(settings.model_stage, free_rate=0.05))
+    if config.residual_logits and not settings.model_stage.steps:
+        raise UserError(
+            f"the preset {config.preset} has no whole-model stage, so no residual logits: use lab"
+        )
+    if config.residual_logits is not None:
+        stage = replace(settings.model_stage, free_rate=FREE_RATE if config.residual_logits else 0.0)
+        settings = replace(settings, model_stage=stage)
     return settings
 
 

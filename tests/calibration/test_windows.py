@@ -9,9 +9,13 @@ import pytest
 import torch
 
 from hyperprune_lab.calibration import CalibrationConfig, load_calibration, sources, tokens
+from hyperprune_lab.calibration.sources import file_pieces, open_source
 from hyperprune_lab.calibration.windows import POOL
 from hyperprune_lab.errors import UserError
+from hyperprune_lab.folders import data_folder
 from tests.architectures import EOS_ID, tiny_tokenizer
+
+PROSE = data_folder() / "calibration" / "prose.jsonl"
 
 
 @pytest.fixture(scope="module")
@@ -111,7 +115,7 @@ def test_no_more_text_is_read_than_needed(tmp_path, tokenizer):
 
 
 def test_the_story_world_is_told_just_far_enough_and_differs_by_seed(tokenizer, world):
-    config = CalibrationConfig(samples=4, window=32)
+    config = CalibrationConfig(samples=4, window=32, text="stories")
     first = load_calibration(config, tokenizer, 64, seed=0)
     assert len(world) <= 3
     assert first.identity["source"] == "story world"
@@ -121,6 +125,28 @@ def test_the_story_world_is_told_just_far_enough_and_differs_by_seed(tokenizer, 
     far = load_calibration(config, tokenizer, 64, seed=2**40 + 12345)
     assert far.fit.shape == (3, 32)
     assert max(world) < 2**40
+
+
+def told_by(seed, characters):
+    pieces, read = [], 0
+    for piece in open_source(None, seed).open():
+        pieces.append(piece)
+        read += len(piece.text)
+        if read > characters:
+            return pieces
+    raise AssertionError("the text came to an end")
+
+
+def test_the_default_text_is_half_stories_and_half_prose_while_there_is_prose(world):
+    prose = {piece.text for piece in file_pieces(PROSE)}
+    pieces = told_by(0, 50_000)
+    written = sum(len(piece.text) for piece in pieces if piece.text in prose)
+    assert abs(2 * written - sum(len(piece.text) for piece in pieces)) < 4 * max(map(len, prose))
+    assert all(piece.ends_document for piece in pieces)
+    assert pieces == told_by(0, 50_000) != told_by(1, 50_000)
+    longer = [piece.text for piece in told_by(0, 3 * sum(map(len, prose)))]
+    assert {text for text in longer if text in prose} == prose
+    assert sorted(longer) == sorted(set(longer))
 
 
 @pytest.mark.parametrize(
@@ -252,7 +278,7 @@ class TestHub:
 
     def test_missing_library(self, monkeypatch, tokenizer):
         monkeypatch.setitem(sys.modules, "datasets", None)
-        with pytest.raises(UserError, match=r"hub extra.*story world"):
+        with pytest.raises(UserError, match=r"hub extra.*project's own"):
             load_calibration(CalibrationConfig(text="c4"), tokenizer, 64, 0)
 
     def test_no_network(self, library, tokenizer):
