@@ -71,7 +71,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--model", default="demo")
-    parser.add_argument("--text", default=None, help="calibration text; the story world if left out")
+    parser.add_argument("--text", default=None, help="calibration text; the project's own if left out")
     parser.add_argument("--samples", type=int, default=32)
     parser.add_argument("--window", type=int, default=None)
     parser.add_argument("--steps", type=int, default=60)
