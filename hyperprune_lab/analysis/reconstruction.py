@@ -64,8 +64,8 @@ def decomposition(run: Run, as_of: int | None = None) -> pd.DataFrame:
     Columns ``module, block, local_name, panel, local, inherited, cross, total``.
     ``W x_dense - W' x_pruned = W (x_dense - x_pruned) + (W - W') x_pruned``: ``inherited`` and ``local`` are the
     squared norms of the two terms, ``cross`` is twice their inner product (it may be negative), ``total`` the squared
-    norm of the sum, all over the dense output's energy on held-out text. The first two do not add up to the last without
-    ``cross``. Empty before the audit.
+    norm of the sum, all over the dense output's energy on held-out text. The first two do not add up to the last
+    without ``cross``. Empty before the audit.
     """
     table = placed(run.modules(as_of=as_of)).rename(columns={"local": "local_name"})
     names = {f"error_rel_{part}": part for part in PARTS}
