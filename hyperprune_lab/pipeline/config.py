@@ -31,8 +31,9 @@ class RunConfig:
     ``preset`` None means ``lab`` for HyperPrune and nothing for other methods. ``overrides`` are pairs of a regular
     expression over module names and ``"dense"`` or another pattern; the last match wins. ``prefix`` says whether
     statistics come from the dense or the pruned model's activations (``auto``: the method's own default).
-    ``None`` means the preset's weights and the budget's residual logits; ``calibration`` None means 128 sequences, or 24 at the budget
-    ``quick``. Raises ``UserError`` for values out of range.
+    ``None`` means the preset's weights and the budget's residual logits; ``calibration`` None means 128 sequences, or
+    24 at the budget ``quick``; ``damage`` says whether functional damage is measured at the end (None: unless the
+    budget is ``quick``). Raises ``UserError`` for values out of range.
     """
 
     model: str = "demo"
@@ -54,6 +55,7 @@ class RunConfig:
     evidence: str = "auto"
     overrides: tuple[tuple[str, str], ...] = ()
     trust_remote_code: bool = False
+    damage: bool | None = None
 
     def __post_init__(self) -> None:
         NMPattern.parse(self.pattern)
@@ -69,6 +71,8 @@ class RunConfig:
         if self.calibration is None:
             samples = default_samples(self.budget)
             object.__setattr__(self, "calibration", CalibrationConfig(samples=samples))
+        if self.damage is None:
+            object.__setattr__(self, "damage", self.budget != "quick")
         if self.method == "hyperprune" and self.preset is None:
             object.__setattr__(self, "preset", "lab")
         if self.method != "hyperprune" and (self.preset is not None or self.residual_logits):

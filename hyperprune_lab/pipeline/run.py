@@ -39,6 +39,8 @@ from hyperprune_lab.pipeline.audit import audit
 from hyperprune_lab.pipeline.budget import ladder_settings
 from hyperprune_lab.pipeline.config import RunConfig
 from hyperprune_lab.pipeline.control import RunControl
+from hyperprune_lab.pipeline.damage import STAGE as DAMAGE
+from hyperprune_lab.pipeline.damage import TOKENS, damage
 from hyperprune_lab.pipeline.environment import choose_device, environment
 from hyperprune_lab.pipeline.evidence import numpy
 from hyperprune_lab.pipeline.examine import Examiner
@@ -70,7 +72,7 @@ class Workbench:
         device = choose_device(config.device)
         if device.type == "cuda":
             torch.cuda.reset_peak_memory_stats(device)
-        settings = _settings(config)
+        settings = settings_of(config)
         found = None if settings is not None else method(config.method)()
         opened = open_model(
             config.model, device=str(device), dtype=config.dtype, trust_remote_code=config.trust_remote_code
@@ -95,24 +97,17 @@ class Workbench:
     @property
     def stages(self) -> list[str]:
         """The stages that this run goes through, in order."""
-        learned, compensated = self.settings is not None, self.config.compensation != "none"
-        prior = [PRIOR_STAGE] if learned and compensated and self.has_prior else []
-        model = [model_stage.STAGE] if self.settings is not None and self.settings.model_stage.steps else []
-        # Masks that are to be compensated are best learned on compensated weights.
-        learning = [*prior, *model] if self.learns_on_compensated else [*model, *prior]
-        return [layers.STAGE, *learning, *[COMPENSATION] * compensated, "audit", "evaluation"]
+        return stages_of(self.config, self.settings)
 
     @property
     def learns_on_compensated(self) -> bool:
         """Whether the whole-model stage lays its masks on the prior's compensated weights."""
-        return (
-            self.config.objective == "compensated" and self.config.compensation != "none" and self.has_prior
-        )
+        return _learns_on_compensated(self.config, self.settings)
 
     @property
     def has_prior(self) -> bool:
         """Whether there is a prior to be compared with."""
-        return self.settings is not None and self.settings.prior != "none"
+        return _has_prior(self.settings)
 
     def started(self) -> RunStarted:
         """The first event of the run."""
@@ -155,8 +150,14 @@ def prune(
     ``checkpoint`` is what an earlier run's last ``CheckpointReached`` held; the run then goes on from there to the
     same masks, bit for bit. Raises ``UserError`` before the first event for whatever is wrong with the input.
     """
+    yield from run_on(Workbench.open(config), control, checkpoint)
+
+
+def run_on(
+    bench: Workbench, control: RunControl | None = None, checkpoint: Checkpoint | None = None
+) -> Iterator[Event]:
+    """As :func:`prune`, with what was opened and prepared before."""
     control = control or RunControl()
-    bench = Workbench.open(config)
     events = _resumable(bench, checkpoint)
     try:
         for event in events:
@@ -212,6 +213,8 @@ def _stages_left(stages: list[str], state: RunState) -> list[str]:
 def _run_stage(stage: str, bench: Workbench, state: RunState) -> Iterator[Event]:
     if stage == "audit":
         return audit(bench.subject, bench.calibration, state)
+    if stage == DAMAGE:
+        return damage(bench.subject, bench.calibration, state, TOKENS[bench.config.budget])
     if stage == "evaluation":
         return _evaluate(bench, state)
     if stage == layers.STAGE:
@@ -294,7 +297,27 @@ def _stored(subject: Subject, weights: Mapping[str, Tensor]) -> dict[str, Tensor
     }
 
 
-def _settings(config: RunConfig) -> HyperPruneSettings | None:
+def stages_of(config: RunConfig, settings: HyperPruneSettings | None) -> list[str]:
+    """The stages that a run goes through, in order; ``settings`` are HyperPrune's, None for other methods."""
+    compensated = config.compensation != "none"
+    prior = [PRIOR_STAGE] if compensated and _has_prior(settings) else []
+    model = [model_stage.STAGE] if settings is not None and settings.model_stage.steps else []
+    # Masks that are to be compensated are best learned on compensated weights.
+    learning = [*prior, *model] if _learns_on_compensated(config, settings) else [*model, *prior]
+    last = ["audit", *[DAMAGE] * bool(config.damage), "evaluation"]
+    return [layers.STAGE, *learning, *[COMPENSATION] * compensated, *last]
+
+
+def _has_prior(settings: HyperPruneSettings | None) -> bool:
+    return settings is not None and settings.prior != "none"
+
+
+def _learns_on_compensated(config: RunConfig, settings: HyperPruneSettings | None) -> bool:
+    return config.objective == "compensated" and config.compensation != "none" and _has_prior(settings)
+
+
+def settings_of(config: RunConfig) -> HyperPruneSettings | None:
+    """What a HyperPrune run's preset, budget and weights amount to; None for other methods. Raises ``UserError``."""
     if config.method != "hyperprune":
         return None
     settings = preset_settings(
