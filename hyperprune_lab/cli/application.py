@@ -16,7 +16,7 @@ import typer
 from typer.core import TyperGroup
 
 from hyperprune_lab import __version__
-from hyperprune_lab.cli import inspecting, running
+from hyperprune_lab.cli import checking, inspecting, running
 from hyperprune_lab.cli.answer import complain, say
 from hyperprune_lab.errors import UserError
 
@@ -73,6 +73,7 @@ for command in (
     running.prune,
     running.resume,
     running.compare,
+    checking.check,
     inspecting.verify,
     inspecting.evaluate,
     inspecting.show,

@@ -18,7 +18,7 @@ from huggingface_hub.errors import (
 )
 
 from hyperprune_lab.errors import UserError
-from hyperprune_lab.folders import EMBEDDED, data_folder
+from hyperprune_lab.folders import EMBEDDED, data_folder, weight_files
 
 _DESCRIPTION_FILES = ["*.json", "*.txt", "*.model", "*.jinja"]
 _WEIGHT_FILES = ["model.safetensors", "model-*-of-*.safetensors"]
@@ -34,6 +34,32 @@ def locate(name: str, with_code: bool, look: Callable[[Path], object]) -> tuple[
     Raises:
         UserError: no such model, or the hub cannot be reached and has left no copy here.
     """
+    folder = _here(name)
+    if folder is not None:
+        return folder, None
+    small = _DESCRIPTION_FILES + (["*.py"] if with_code else [])
+    look(_fetch(name, small))
+    folder = _fetch(name, small + _WEIGHT_FILES)
+    return folder, folder.name
+
+
+def locate_description(name: str, with_code: bool) -> tuple[Path, bool]:
+    """The folder with what describes the model ``name``, and whether its weights lie there too.
+
+    Of a hub model only the small files are downloaded. Raises ``UserError`` as :func:`locate` does.
+    """
+    folder = _here(name)
+    if folder is not None:
+        return folder, True
+    folder = _fetch(name, _DESCRIPTION_FILES + (["*.py"] if with_code else []))
+    try:
+        return folder, bool(weight_files(folder))
+    except UserError:
+        return folder, False  # not yet downloaded, or not yet whole
+
+
+def _here(name: str) -> Path | None:
+    """The folder of a model that needs no download; None for the name of a hub model."""
     if name == EMBEDDED:
         folder = data_folder() / "models" / EMBEDDED
         if not folder.is_dir():
@@ -41,10 +67,10 @@ def locate(name: str, with_code: bool, look: Callable[[Path], object]) -> tuple[
                 f"The embedded model is not in {folder}: train it with python -m hyperprune_lab.demo.train, "
                 "or name another model."
             )
-        return folder, None
+        return folder
     folder = Path(name).expanduser()
     if folder.is_dir():
-        return folder, None
+        return folder
     ways_out = (
         f"name a folder that holds config.json and safetensors, a hub model as owner/name, or {EMBEDDED!r}, "
         "the embedded one"
@@ -54,10 +80,7 @@ def locate(name: str, with_code: bool, look: Callable[[Path], object]) -> tuple[
     # Nothing else can be a hub name, so there is no reason to ask the network and wait.
     if name.count("/") != 1 or name.startswith((".", "~", "/")) or name.endswith("/") or "\\" in name:
         raise UserError(f"There is no model {name!r}, for there is no such folder: {ways_out}.")
-    small = _DESCRIPTION_FILES + (["*.py"] if with_code else [])
-    look(_fetch(name, small))
-    folder = _fetch(name, small + _WEIGHT_FILES)
-    return folder, folder.name
+    return None
 
 
 def _fetch(name: str, patterns: Sequence[str]) -> Path:

@@ -75,7 +75,7 @@ def open_model(
 
     ``dtype`` is ``float32``, ``bfloat16``, ``float16`` or ``float64``; None keeps the stored type, except on a
     CPU: float16 products are slower there by orders of magnitude and bfloat16 ones several times unless the
-    processor multiplies them itself, so that a half type becomes the widest that is quick (see `_quick_type`).
+    processor multiplies them itself, so that a half type becomes the widest that is quick (see `quick_type`).
     ``attention`` is a back end of transformers (``eager``, ``sdpa``); None leaves the choice to it. Weights
     are read from safetensors only.
 
@@ -92,10 +92,10 @@ def open_model(
     )
     checkpoint = read_checkpoint(folder, trust_remote_code)
     if dtype is None:
-        dtype = _quick_type(checkpoint.stored_dtype, place)
-    with _quiet():
-        config = _config(folder, trust_remote_code)
-        tokenizer = _tokenizer(folder, trust_remote_code)
+        dtype = quick_type(checkpoint.stored_dtype, place)
+    with quietly():
+        config = model_config(folder, trust_remote_code)
+        tokenizer = model_tokenizer(folder, trust_remote_code)
         model, unused = _model(checkpoint, config, DTYPES[dtype], trust_remote_code, attention)
     _require_finite(model, folder)
     model.config.use_cache = False
@@ -121,11 +121,11 @@ def open_model(
         "attention": model.config._attn_implementation,
         "unused_tensors": unused,
     }
-    return OpenModel(model, tokenizer, name, folder, _context(model, tokenizer), identity)
+    return OpenModel(model, tokenizer, name, folder, context_of(model.config, tokenizer), identity)
 
 
-def _quick_type(stored: str, place: torch.device) -> str:
-    """The stored type, or what replaces it where it would be slow."""
+def quick_type(stored: str, place: torch.device) -> str:
+    """The stored type, or what replaces it where that would be slow (see ``open_model``)."""
     if place.type != "cpu" or stored not in ("float16", "bfloat16"):
         return stored
     native = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
@@ -144,7 +144,8 @@ def _device(name: str) -> torch.device:
     return device
 
 
-def _config(folder: Path, trust_remote_code: bool) -> PreTrainedConfig:
+def model_config(folder: Path, trust_remote_code: bool) -> PreTrainedConfig:
+    """The folder's configuration; raises ``UserError`` where it describes no model."""
     try:
         return AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=trust_remote_code)
     except Exception as error:
@@ -197,7 +198,8 @@ def _model(
     return model, len(report["unexpected_keys"])
 
 
-def _tokenizer(folder: Path, trust_remote_code: bool) -> PreTrainedTokenizerBase:
+def model_tokenizer(folder: Path, trust_remote_code: bool) -> PreTrainedTokenizerBase:
+    """The folder's tokenizer; raises ``UserError`` where it has none that can read a text."""
     try:
         tokenizer = AutoTokenizer.from_pretrained(
             folder, local_files_only=True, trust_remote_code=trust_remote_code
@@ -227,10 +229,9 @@ def _require_finite(model: PreTrainedModel, folder: Path) -> None:
             )
 
 
-def _context(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> int:
+def context_of(config: PreTrainedConfig, tokenizer: PreTrainedTokenizerBase) -> int:
     """The longest sequence in tokens, as the configuration says, else the tokenizer, else 2048."""
-    config = model.config.get_text_config()
-    said = (getattr(config, name, None) for name in _CONTEXT_NAMES)
+    said = (getattr(config.get_text_config(), name, None) for name in _CONTEXT_NAMES)
     positions = next((value for value in said if isinstance(value, int) and value > 0), None)
     # A tokenizer that knows no limit says so with an astronomical number.
     limit = tokenizer.model_max_length
@@ -243,7 +244,7 @@ def _shortened(error: Exception) -> str:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quietly() -> Iterator[None]:
     """Keep the library's progress bars and reports off the screen: what matters is said in our own words."""
     level, bars = transformers_logging.get_verbosity(), transformers_logging.is_progress_bar_enabled()
     transformers_logging.set_verbosity_error()

@@ -50,7 +50,7 @@ from hyperprune_lab.pipeline.result import result_of
 from hyperprune_lab.pipeline.state import RunState
 from hyperprune_lab.pipeline.subject import Subject, derived_seed
 
-_FULL_EVIDENCE_BELOW = 1_000_000_000
+FULL_EVIDENCE_BELOW = 1_000_000_000
 Checkpoint = tuple[Mapping[str, Any], Mapping[str, "np.ndarray"]]
 
 
@@ -91,7 +91,7 @@ class Workbench:
     def full_evidence(self) -> bool:
         """Whether the record gets the larger evidence."""
         if self.config.evidence == "auto":
-            return self.subject.coverage.total_parameters < _FULL_EVIDENCE_BELOW
+            return self.subject.coverage.total_parameters < FULL_EVIDENCE_BELOW
         return self.config.evidence == "full"
 
     @property
