@@ -10,20 +10,21 @@ Average forgetting follows Chaudhry et al. (arXiv 1801.10112), backward transfer
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 import pandas as pd
 
 from hyperprune_lab.record.reader import Run
 
-Measure = Literal["changed", "divergence", "error_rel"]
+Measure = Literal["changed", "divergence", "error_rel", "error_rel_at_decision"]
 
 MEASURES: dict[str, str] = {
     "changed": "share of groups whose pattern the network would now choose differently",
     "divergence": "KL of its choice then to its choice now, nats per group",
     "error_rel": "relative error of the mask that it would now choose",
 }
+"""What is worth looking at, in words; ``error_rel_at_decision`` is what ``error_rel`` is held against."""
 NOTE = "Forgetting changes the masks that the network would regenerate, not the masks that are stored."
 NOTHING_TO_FORGET = "No shared network, nothing to forget."
 FINAL = -1
@@ -89,8 +90,7 @@ def summary(run: Run, as_of: int | None = None, final: bool = True) -> Forgettin
     """
     if not applies(run):
         return ForgettingSummary(False, None, 0, None, None, None, None, None, NOTHING_TO_FORGET)
-    rows = {name: matrix(run, name, as_of) for name in MEASURES}  # type: ignore[arg-type]
-    rows["error_rel_at_decision"] = matrix(run, "error_rel_at_decision", as_of)  # type: ignore[arg-type]
+    rows = {name: matrix(run, name, as_of) for name in get_args(Measure)}
     asked = rows["changed"].dropna(how="all").index
     if not final:
         asked = asked[asked != FINAL]
