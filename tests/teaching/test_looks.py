@@ -1,0 +1,31 @@
+"""Feedback and presentation as they reach a page."""
+
+from __future__ import annotations
+
+import pytest
+
+from hyperprune_lab.teaching.feedback import Feedback
+from hyperprune_lab.teaching.presentation import present
+
+
+def test_feedback_escapes_what_it_is_given_and_sets_code():
+    page = Feedback("wrong", "<script>", "use `W < 0`\nthen stop")._repr_html_()
+    assert "<script>" not in page
+    assert "<code>W &lt; 0</code>" in page
+    assert page.count("margin-top") == 2
+
+
+@pytest.mark.parametrize(("kind", "mark"), [("right", "✓"), ("wrong", "✗"), ("open", "…"), ("note", "→")])
+def test_feedback_is_told_apart_without_color(kind, mark):
+    assert repr(Feedback(kind, "Title")).startswith(mark)
+    assert mark in Feedback(kind, "Title")._repr_html_()
+
+
+@pytest.mark.parametrize(("asked", "given"), [(1.5, "1.5"), (0.1, "1"), (99, "3")])
+def test_presentation_scales_text_and_views_within_reason(asked, given):
+    assert f"--hp-scale: {given};" in present(scale=asked)._repr_html_()
+
+
+def test_presentation_can_be_switched_off():
+    assert "--hp-scale: 1;" in present(on=False)._repr_html_()
+    assert "off" in repr(present(on=False))
