@@ -97,6 +97,14 @@ class RunOptions:
     evidence: Annotated[
         str | None, _option(_WHERE, "How much the record keeps for the views: light or full.")
     ] = None
+    damage: Annotated[
+        bool | None,
+        typer.Option(
+            "--damage/--no-damage",
+            help="Measure at the end what restoring each module alone would recover. Default: unless quick.",
+            rich_help_panel=_WHERE,
+        ),
+    ] = None
     trust_remote_code: Trust = False
     config: Annotated[
         Path | None, _option(_WHERE, "A JSON file of settings by name; options given here win.")

@@ -74,7 +74,8 @@ class Linear:
 class Facts:
     """What the estimates are made of, ``parameters`` and ``linears`` by block.
 
-    ``fit`` and ``heldout`` count windows, ``head`` counts the parameters of the output head, ``evaluated`` the tokens of one look at the evaluation texts.
+    ``fit`` and ``heldout`` count windows, ``head`` the parameters of the output head, ``evaluated`` the tokens of one
+    look at the evaluation texts.
     """
 
     parameters: tuple[int, ...]
