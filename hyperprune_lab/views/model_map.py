@@ -339,7 +339,6 @@ def payload(data: ModelMapData) -> dict[str, Any]:
         "sets": {name: list(modules) for name, modules in data.sets.items()},
         "seconds": data.seconds,
         "outside": _outside(data),
-        "running_block": data.running_block,
     }
 
 
@@ -391,7 +390,7 @@ def text(data: ModelMapData) -> str:
     lines = [f"{data.run}, event {data.seq}: {measure.label}; {colors}"]
     lines.append(f"{data.decided} of {data.pruned} modules in {data.blocks} blocks decided{_whole(data)}")
     if data.running_block is not None:
-        lines.append(f"now: {data.stage}, block {data.running_block}")
+        lines.append(f"stands at: {data.stage}, block {data.running_block}")
     if data.values:
         lines.append(f"{measure.extreme}: " + "; ".join(_named(cell, measure) for cell in data.worst))
         lines.append(f"median {measure.form(median(data.values))}, other end {measure.form(data.values[-1])}")
@@ -430,9 +429,8 @@ def _selected(data: ModelMapData) -> list[str]:
     more = f" (and {len(data.selection) - 1} more)" if len(data.selection) > 1 else ""
     if cell is None:
         return [f"selected: {theme.shown_name(data.selection[0])}{more}, which this run does not know"]
-    lines = [f"selected{more}: {theme.shown_name(cell.module)}"]
-    lines += [f"  {label}: {value}" for label, value in facts(data, cell)]
-    return lines
+    told = " · ".join(f"{label} {value}" for label, value in facts(data, cell))
+    return [f"selected{more}: {theme.shown_name(cell.module)}: {told}"]
 
 
 def facts(data: ModelMapData, cell: MapCell) -> list[tuple[str, str]]:

@@ -293,7 +293,9 @@ class View(anywidget.AnyWidget):
         return newest, held_against, followed, tuple(repr(getattr(self, name)) for name in self._asked())
 
     def _nothing(self, now: Now) -> str:
-        return "No run is open." if now.run is None else "The run has begun; nothing is measured yet."
+        if now.run is None:
+            return "No run is open. `view.desk.open(path)` opens one."
+        return "The run is starting; nothing is recorded yet."
 
     def _caption(self) -> dict[str, Any]:
         return {

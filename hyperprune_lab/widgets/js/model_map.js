@@ -7,19 +7,21 @@ const PANEL = 270;
 const membersOf = (cell) =>
   cell.fold ? Array.from({ length: cell.fold[2] }, (_, n) => `${cell.fold[0]}${n}${cell.fold[1]}`) : cell.members ?? [cell.module];
 
+const localName = (cell) => cell.module.split(`.${cell.block}.`).slice(1).join(`.${cell.block}.`) || cell.module;
+
 // What the drawing needs that follows from payload and width alone.
 function layoutOf(v) {
   const { rows, blocks } = v.payload;
-  const tails = rows.map((row) => row.name.split(".").pop());
+  const tails = rows.map((row) => (row.fold ? `expert ${row.name.match(/experts?\.(\d+)/)?.[1]}` : row.name.split(".").pop()));
   const labels = rows.map((row, n) => {
-    const name = tails.filter((tail) => tail === tails[n]).length > 1 ? row.name : tails[n];
+    const name = rows.some((other, k) => k !== n && !row.fold && tails[k] === tails[n]) ? row.name : tails[n];
     return row.experts ? `${row.expanded ? "▾" : "▸"} ${shortName(name, 18)} ×${row.experts}` : shortName(name, 22);
   });
   const left = 22 + clamp(7 * Math.max(...labels.map((label) => label.length)), 60, 165);
   const beside = v.width - left - 36 * blocks >= PANEL + 24 || v.width >= 1180;
   const room = v.width - left - 8 - (beside ? PANEL + 24 : 0);
   const across = clamp(Math.floor(room / Math.max(1, blocks)), 10, 36);
-  const down = v.options.compact ? clamp(Math.floor(92 / rows.length), 10, 16) : clamp(across, rows.length > 20 ? 12 : 18, 26);
+  const down = v.options.compact ? clamp(Math.floor(98 / rows.length), 10, 16) : clamp(across, rows.length > 20 ? 12 : 18, 26);
   const gap = (n) => (n > 0 && rows[n].group !== rows[n - 1].group ? 6 : 0);
   let y = STRIP + 12;
   const tops = rows.map((_, n) => {
@@ -81,7 +83,7 @@ function drawCell(v, cell, look, hatches) {
     if (arrow || number) node.append(s("text", { x: w / 2, y: g / 2 + 4, "text-anchor": "middle", class: "hp-number", style: { fill: inkOn(fill) }, text: across < 30 && number ? number : arrow + number }));
   }
   if (cell.status === "failed") node.append(s("path", { d: `M4,4 L${w - 4},${g - 4} M${w - 4},4 L4,${g - 4}`, stroke: v.colors.error, "stroke-width": 2.5 }));
-  else if (cell.notice) node.append(s("text", { x: 3, y: 11, class: "hp-number", style: { fill: v.colors.warning }, text: "!" }));
+  else if (cell.notice) node.append(s("circle", { cx: 6, cy: 6, r: 6, fill: v.colors.background }), s("text", { x: 6, y: 10, "text-anchor": "middle", class: "hp-number hp-notice-mark", text: "!" }));
   const change = membersOf(cell).map((name) => scope?.[name]).find(Boolean);
   if (change) {
     const corner = `${w - Math.min(9, w)},0 ${w},0 ${w},${Math.min(9, g)}`;
@@ -261,23 +263,24 @@ function drawPanel(v) {
   const focus = payload.cells.find((cell) => cell.module === v.selection[0]) ?? payload.cells.find((cell) => v.selection.length && membersOf(cell).includes(v.selection[0]));
   const cell = at ?? focus;
   const look = colorsOf(v);
-  const pairs = (list) => list.map(([label, value]) => h("div", { class: "hp-pair" }, h("span", { text: label }), h("b", { text: value })));
+  const facts = cell ? factsOf(v, cell) : [];
+  const pairs = () => h("div", { class: "hp-pairs" }, facts.map(([label, value]) => h("div", { class: "hp-pair" }, h("span", { text: label }), h("b", { text: value }))));
   const setScope = (value) => v.send("scope", { modules: v.selection, value });
   const fits = (pattern) => (focus?.shape?.[1] ?? 0) % Number(pattern.split(":")[1]) === 0;
-  const choice = h("select", { "aria-label": "Another pattern for the selection", on: { change: () => choice.value && setScope(choice.value) } },
+  const choice = () => h("select", { "aria-label": "Another pattern for the selection", on: { change: () => choice.value && setScope(choice.value) } },
     h("option", { value: "", text: "pattern…" }), PATTERNS.filter(fits).map((pattern) => h("option", { value: pattern, text: pattern })));
   const several = v.selection.length > 1 ? `${v.selection.length} modules selected` : at && at !== focus ? "under the cursor" : "selected";
-  clear(v.panel,
-    cell ? [h("div", { class: "hp-label", text: cell === focus || !at ? several : "under the cursor" }), h("div", { class: "hp-name", text: cell.module }), pairs(factsOf(v, cell))]
+  renew(v.panel, [cell?.module, cell === focus, v.selection.length, facts, payload.worst, payload.measure, v.options.compact], () => [h("div", { class: "hp-about" },
+    cell ? [h("div", { class: "hp-label", text: cell === focus || !at ? several : "under the cursor" }), h("div", { class: "hp-name", text: cell.module }), pairs()]
       : h("div", { class: "hp-label", text: "Click a cell, drag over several, or press / to select by name." }),
-    v.selection.length ? h("div", { class: "hp-row" }, h("span", { class: "hp-label", text: "next run:" }),
-      button("Leave dense", "The next run shall not prune the selection", () => setScope("dense")), choice,
-      button("Reset", "The next run shall treat the selection like the rest", () => setScope(null))) : null,
-    payload.worst.length ? h("div", { class: "hp-worst" }, h("div", { class: "hp-label", text: `${payload.measure.extreme} three` }),
+    v.selection.length && !v.options.compact ? h("div", { class: "hp-row" }, h("span", { class: "hp-label", text: "next run:" }),
+      button("Leave dense", "The next run shall not prune the selection", () => setScope("dense")), choice(),
+      button("Reset", "The next run shall treat the selection like the rest", () => setScope(null))) : null),
+    payload.worst.length && !v.options.compact ? h("div", { class: "hp-worst" }, h("div", { class: "hp-label", text: `${payload.measure.extreme} three` }),
       payload.worst.map((index, n) => {
         const worst = payload.cells[index];
-        return button(h("span", { class: "hp-pair" }, h("span", { text: `${n + 1}  ${shortName(worst.module, 30)}` }), h("b", { text: look.form(worst.value) })), worst.module, (event) => pick(v, worst, event), { class: "hp-button hp-plain" });
-      })) : null);
+        return button(h("span", { class: "hp-pair" }, h("span", { text: `${n + 1}. block ${worst.block} ${shortName(localName(worst), 24)}` }), h("b", { text: look.form(worst.value) })), worst.module, (event) => pick(v, worst, event), { class: "hp-button hp-plain" });
+      })) : null]);
 }
 
 function drawLegend(v) {
@@ -299,11 +302,10 @@ function drawLegend(v) {
 }
 
 function drawChips(v) {
-  const chips = Object.entries(v.payload.sets).map(([name, modules]) => {
-    const on = modules.length === v.selection.length && modules.every((module) => v.chosen.has(module));
-    return button([name, h("span", { class: "hp-count", text: String(modules.length) })], `Select: ${name}`, () => v.select(modules), { class: "hp-button hp-chip", "aria-pressed": String(on) });
-  });
-  clear(v.chips, chips);
+  const sets = Object.entries(v.payload.sets);
+  const on = sets.map(([, modules]) => modules.length === v.selection.length && modules.every((module) => v.chosen.has(module)));
+  renew(v.chips, [v.payload.sets, on], () => sets.map(([name, modules], n) =>
+    button([name, h("span", { class: "hp-count", text: String(modules.length) })], `Select: ${name}`, () => v.select(modules), { class: "hp-button hp-chip", "aria-pressed": String(on[n]) })));
 }
 
 export default {
@@ -328,7 +330,8 @@ export default {
         v.panel = h("aside", { class: "hp-panel" });
         v.legend = h("div", { class: "hp-row hp-legend" });
         v.bar = h("div", { class: "hp-row hp-bar" }, v.chips, v.filter, v.matches);
-        v.body.append(v.bar, h("div", { class: "hp-main" }, v.holder, v.panel), v.legend);
+        v.left = h("div", { class: "hp-left" }, v.holder, v.legend);
+        v.body.append(v.bar, h("div", { class: "hp-main" }, v.left, v.panel));
         pointing(v);
       },
       draw(v) {
@@ -340,10 +343,15 @@ export default {
           v.payload.cells.forEach((cell, index) => { cell.index = index; });
           v.places = new Map(v.payload.cells.map((cell) => [`${cell.row},${cell.block}`, cell]));
           v.svg = drawGrid(v);
+          v.left.style.width = v.layout.beside ? `${Math.max(v.layout.wide + 6, Math.min(420, v.width - PANEL - 24))}px` : "";
           clear(v.holder, v.svg);
           drawLegend(v);
         }
-        for (const part of [v.bar, v.panel, v.legend]) part.hidden = Boolean(v.options.compact);
+        v.bar.hidden = Boolean(v.options.compact);
+        v.panel.hidden = v.options.compact && !v.layout.beside;
+        v.legend.hidden = v.panel.hidden;
+        (v.options.compact ? v.panel : v.left).append(v.legend);
+        v.root.classList.toggle("hp-compact", Boolean(v.options.compact));
         v.root.classList.toggle("hp-beside", v.layout.beside);
         drawChips(v);
         drawPanel(v);

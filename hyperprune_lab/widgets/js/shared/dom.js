@@ -33,6 +33,13 @@ function clear(node, ...children) {
   return node;
 }
 
+// Fill the node anew only when what it shows has changed: an open menu or a focus inside survives live updates.
+function renew(node, key, make) {
+  const text = JSON.stringify(key);
+  if (node.hpKey !== text) clear(node, make());
+  node.hpKey = text;
+}
+
 function download(name, type, parts) {
   const url = URL.createObjectURL(new Blob(parts, { type }));
   h("a", { href: url, download: name }).click();

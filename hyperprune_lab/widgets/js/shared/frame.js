@@ -34,6 +34,7 @@ function frame({ model, el }, view) {
   const badge = h("span", { class: "hp-badge" });
   const measure = h("select", { class: "hp-measure", "aria-label": "Measure", tabindex: -1, on: { change: () => v.setOption("measure", measure.value) } });
   const tools = h("span", { class: "hp-tools" });
+  const follow = button("", "", () => v.send("follow", {}), { hidden: true });
   const help = h("div", { class: "hp-help", hidden: true });
   const menu = h("div", { class: "hp-menu", role: "menu", hidden: true });
   const helpButton = button("?", "How to read this, and how it can mislead (?)", () => toggle(help, helpButton), { "aria-expanded": "false" });
@@ -47,7 +48,7 @@ function frame({ model, el }, view) {
     { class: `hp hp-${caption.name}`, role: "group", tabindex: 0, "aria-label": `${caption.title}: ${caption.question}`, "data-hp-view": caption.name, "data-lm-suppress-shortcuts": "true" },
     h("header", { class: "hp-head" },
       h("h3", { class: "hp-question", text: caption.question }),
-      badge, tools, h("span", { class: "hp-controls" }, measure, helpButton, h("span", { class: "hp-anchor" }, menuButton, menu))),
+      badge, tools, h("span", { class: "hp-controls" }, follow, measure, helpButton, h("span", { class: "hp-anchor" }, menuButton, menu))),
     help, notice, waiting, body, twin, spoken);
 
   for (const { name, label } of caption.measures) measure.append(h("option", { value: name, text: label }));
@@ -168,13 +169,15 @@ function frame({ model, el }, view) {
       clear(notice, h("span", { text: [problem.module, problem.cause].filter(Boolean).join(": ") }), button(problem.button, problem.button, act));
     }
     notice.hidden = !problem;
+    const [replayed, led] = [v.desk.replayed, v.desk.following];
+    follow.hidden = !kernel.live || !(replayed || (state === "live" && !led));
+    follow.textContent = replayed ? "To the newest moment" : "Follow the run";
     const drawable = Object.keys(v.payload).length > 0;
     root.classList.toggle("hp-dim", Boolean(problem) && state === "error" && drawable && problem.kind === "view");
     body.hidden = !drawable;
-    if (!drawable && !problem) v.note(state === "empty" ? "No run is open." : "Waiting for the first event.");
-    else if (["No run is open.", "Waiting for the first event."].includes(waiting.textContent)) v.note(null);
     v.width = body.clientWidth || root.clientWidth;
     if (drawable && v.width === 0) return;
+    const held = root.contains(document.activeElement);
     if (drawable) {
       try {
         if (!v.ready) view.setup?.(v);
@@ -186,23 +189,27 @@ function frame({ model, el }, view) {
         console.error(error);
       }
     }
-    for (const node of root.querySelectorAll("button, select, input, summary")) if (!root.classList.contains("hp-inside")) node.tabIndex = -1;
+    if (!root.classList.contains("hp-inside")) reach(-1);
+    if (held && !root.contains(document.activeElement)) root.focus({ preventScroll: true });
     root.dataset.hpSeq = v.seq;
   }
 
   // One Tab stop: Enter goes to the controls inside, Esc comes back, and once more leaves the view.
+  function reach(index) {
+    root.classList.toggle("hp-inside", index === 0);
+    for (const control of root.querySelectorAll("button, select, input, summary")) control.tabIndex = index;
+  }
+
   function enter(node) {
-    root.classList.add("hp-inside");
-    for (const control of root.querySelectorAll("button, select, input, summary")) control.tabIndex = 0;
-    (node ?? root.querySelector("select:not([hidden]), button"))?.focus();
+    reach(0);
+    (node ?? root.querySelector(":is(select, button):not([hidden])"))?.focus();
   }
 
   function leave() {
     const open = [[menu, menuButton], [help, helpButton]].find(([panel]) => !panel.hidden);
     if (open) toggle(...open, false);
     const inside = root.classList.contains("hp-inside") || document.activeElement !== root;
-    root.classList.remove("hp-inside");
-    for (const control of root.querySelectorAll("button, select, input, summary")) control.tabIndex = -1;
+    reach(-1);
     if (inside || open) root.focus();
     else root.blur();
   }
@@ -229,8 +236,8 @@ function frame({ model, el }, view) {
   }
 
   root.addEventListener("keydown", pressed);
-  root.addEventListener("focusin", (event) => event.target !== root && root.classList.add("hp-inside"));
-  root.addEventListener("focusout", (event) => root.contains(event.relatedTarget) || root.classList.remove("hp-inside"));
+  root.addEventListener("focusin", (event) => reach(event.target === root ? -1 : 0));
+  root.addEventListener("focusout", (event) => root.contains(event.relatedTarget) || reach(-1));
   el.append(root);
 
   const resized = new ResizeObserver(() => {
