@@ -64,7 +64,7 @@ class Trial:
             pass
         self.network = {name: value.clone() for name, value in self.method.chooser.state_dict().items()}
         self.contexts = dict(self.method.contexts)
-        self.feedback = DenseFeedback(self.bench.subject, self.bench.calibration)
+        self.feedback = DenseFeedback(self.bench.subject, self.bench.streams)
         self.bench.examiner.look_at_dense()
         self.bench.examiner.look("wanda", self.state.masks["wanda"], brief=True)
 

@@ -11,7 +11,6 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from hyperprune_lab.calibration.windows import Calibration
 from hyperprune_lab.events import (
     BlockFinished,
     BlockStarted,
@@ -21,6 +20,7 @@ from hyperprune_lab.events import (
     StageStarted,
 )
 from hyperprune_lab.models.inputs import record_inputs
+from hyperprune_lab.pipeline.dense import DenseStreams
 from hyperprune_lab.pipeline.environment import peak_memory
 from hyperprune_lab.pipeline.evidence import propagation
 from hyperprune_lab.pipeline.gather import Stream
@@ -32,11 +32,10 @@ _SEQUENCES = 8
 
 
 @torch.no_grad()
-def audit(subject: Subject, calibration: Calibration, state: RunState) -> Iterator[Event]:
+def audit(subject: Subject, streams: DenseStreams, state: RunState) -> Iterator[Event]:
     """Measure the propagation of error through the masked model, original weights."""
     started = time.monotonic()
-    ids = calibration.heldout if len(calibration.heldout) else calibration.fit
-    dense = pruned = Stream.start(subject, ids[:_SEQUENCES])
+    dense = pruned = Stream.start(subject, streams.judging.ids[:_SEQUENCES])
     masks = state.masks["final"]
     yield StageStarted(STAGE, len(subject.blocks))
     for block, linears in enumerate(subject.linears):

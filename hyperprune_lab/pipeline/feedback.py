@@ -13,7 +13,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from hyperprune_lab.calibration.windows import Calibration
+from hyperprune_lab.pipeline.dense import DenseStream, DenseStreams
 from hyperprune_lab.pipeline.gather import BATCH, Stream
 from hyperprune_lab.pipeline.subject import Subject
 
@@ -35,12 +35,9 @@ class Teacher:
     after: Tensor
 
     @classmethod
-    def of(cls, subject: Subject, ids: Int[Tensor, "sequences window"]) -> Teacher:
-        """Run the dense model once."""
-        before = stream = Stream.start(subject, ids)
-        for block in range(len(subject.blocks)):
-            stream = stream.through(block)
-        return cls(before, stream.hidden)
+    def of(cls, dense: DenseStream) -> Teacher:
+        """What the dense model makes of these windows."""
+        return cls(dense.before(0), dense.before(dense.blocks).hidden)
 
     def divergence(self, subject: Subject, pick: Tensor) -> Float[Tensor, ""]:
         """KL of the model as it now stands, on the windows ``pick`` (at most a batch); gradients flow."""
@@ -71,7 +68,7 @@ class DenseFeedback:
     def __init__(
         self,
         subject: Subject,
-        calibration: Calibration,
+        streams: DenseStreams,
         compensated: Mapping[str, Tensor] | None = None,
         masks: Mapping[str, Bool[Tensor, "out in"]] | None = None,
     ) -> None:
@@ -86,8 +83,7 @@ class DenseFeedback:
             }
             stored = {f"{name}.weight" for name in masks}
             self._others = {name: value for name, value in compensated.items() if name not in stored}
-        self.fit = Teacher.of(subject, calibration.fit)
-        self.held = Teacher.of(subject, calibration.heldout) if len(calibration.heldout) else self.fit
+        self.fit, self.held = Teacher.of(streams.fit), Teacher.of(streams.judging)
         self.sequences = len(self.fit.after)
 
     def gradients(

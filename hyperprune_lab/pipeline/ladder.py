@@ -15,7 +15,6 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from hyperprune_lab.calibration.windows import Calibration
 from hyperprune_lab.events import (
     BlockFinished,
     BlockStarted,
@@ -27,6 +26,7 @@ from hyperprune_lab.events import (
 )
 from hyperprune_lab.methods.least_squares import least_squares
 from hyperprune_lab.models.linears import is_linear
+from hyperprune_lab.pipeline.dense import DenseStreams
 from hyperprune_lab.pipeline.environment import peak_memory
 from hyperprune_lab.pipeline.evidence import numpy
 from hyperprune_lab.pipeline.feedback import Teacher
@@ -91,7 +91,7 @@ class Ladder:
     """Climbs the ladder for one set of masks; ``label`` names it in the state (``final`` or ``prior``)."""
 
     subject: Subject
-    calibration: Calibration
+    streams: DenseStreams
     settings: LadderSettings
     seed: int
     label: str = "final"
@@ -111,18 +111,17 @@ class Ladder:
             weights.clear()
         blocks = len(self.subject.blocks)
         yield StageStarted(self.stage, blocks)
-        dense = Stream.start(self.subject, self.calibration.fit)
-        held = Stream.start(self.subject, self.calibration.heldout) if len(self.calibration.heldout) else None
-        pruned, pruned_held = dense, held
+        dense, held = self.streams.fit, self.streams.heldout
+        pruned, pruned_held = dense.before(0), None if held is None else held.before(0)
         for block in range(blocks):
-            dense_after = dense.through(block)
-            held_after = None if held is None else held.through(block)
             if block >= done:
+                fit = Passage(dense.before(block), dense.before(block + 1), pruned)
+                judging = fit
+                if held is not None and pruned_held is not None:
+                    judging = Passage(held.before(block), held.before(block + 1), pruned_held)
                 block_started = time.monotonic()
                 yield BlockStarted(self.stage, block)
-                fitting = BlockFit(
-                    self, block, masks, dense, dense_after, pruned, held, held_after, pruned_held
-                )
+                fitting = BlockFit(self, block, masks, fit, judging)
                 yield from fitting.run()
                 weights |= fitting.weights
                 if self.label == "final":
@@ -140,7 +139,6 @@ class Ladder:
             pruned = pruned.through(block)
             pruned_held = None if pruned_held is None else pruned_held.through(block)
             self.subject.restore(block)
-            dense, held = dense_after, held_after
         if self.settings.rung == "model" and done <= blocks:
             yield from self._refit_model(masks, weights)
             if self.label == "final":
@@ -155,8 +153,7 @@ class Ladder:
         self, masks: Mapping[str, Bool[Tensor, "out in"]], weights: dict[str, Tensor]
     ) -> Iterator[Event]:
         """KL to the dense model through all blocks; the best rate by held-out divergence, no refit included."""
-        fit = Teacher.of(self.subject, self.calibration.fit)
-        held = Teacher.of(self.subject, self.calibration.heldout) if len(self.calibration.heldout) else fit
+        fit, held = Teacher.of(self.streams.fit), Teacher.of(self.streams.judging)
         stored = stored_masks(self.subject, masks)
         parameters = {name: p for name, p in self.subject.model.named_parameters() if name in weights}
         start = {name: weights[name] for name in parameters}
@@ -179,6 +176,15 @@ class Ladder:
         weights |= best
 
 
+@dataclass(frozen=True, eq=False)
+class Passage:
+    """One set of windows at a block: the dense stream before and behind it, and the pruned stream before it."""
+
+    dense: Stream
+    after: Stream
+    pruned: Stream
+
+
 @dataclass(eq=False)
 class BlockFit:
     """Compensates one block: least squares first, then the refit if the rung asks for it."""
@@ -186,12 +192,8 @@ class BlockFit:
     ladder: Ladder
     block: int
     masks: Mapping[str, Bool[Tensor, "out in"]]
-    dense: Stream
-    dense_after: Stream
-    pruned: Stream
-    held: Stream | None
-    held_after: Stream | None
-    pruned_held: Stream | None
+    fit: Passage
+    judging: Passage
 
     def __post_init__(self) -> None:
         self.weights: dict[str, Tensor] = {}
@@ -200,7 +202,7 @@ class BlockFit:
     def run(self) -> Iterator[Event]:
         """Leaves ``weights`` (by full parameter name, fp32) and ``scalars``; the block keeps its last state."""
         subject, settings = self.ladder.subject, self.ladder.settings
-        inputs, _ = gather(subject, self.block, self.pruned)
+        inputs, _ = gather(subject, self.block, self.fit.pruned)
         for linear in subject.linears[self.block]:
             if linear.name in self.masks:
                 weight = subject.dense_weight(linear)
@@ -244,10 +246,8 @@ class BlockFit:
             generator = torch.Generator().manual_seed(derived_seed(ladder.seed, ladder.stage, self.block))
             with trainable(trained.values()):
                 for step in range(settings.block_steps):
-                    pick = torch.randperm(len(self.pruned), generator=generator)[: settings.batch]
-                    loss = self._loss(
-                        self.pruned, self.dense, self.dense_after, pick.to(ladder.subject.device)
-                    )
+                    pick = torch.randperm(len(self.fit.pruned), generator=generator)[: settings.batch]
+                    loss = self._loss(self.fit, pick.to(ladder.subject.device))
                     refit.step(loss, step / settings.block_steps)
                     values = {"block_error": float(loss.detach()), "rate": rate}
                     yield StepMeasured(ladder.stage, self.block, step, settings.block_steps, values)
@@ -257,22 +257,19 @@ class BlockFit:
         self.scalars["block_error_refit"] = best_loss
         self.weights = best
 
-    def _loss(self, pruned: Stream, dense: Stream, after: Stream, pick: Tensor) -> Float[Tensor, ""]:
+    def _loss(self, at: Passage, pick: Tensor) -> Float[Tensor, ""]:
         """Squared distance to the dense stream behind the block, over the energy of what the dense block adds."""
-        target = after.hidden[pick].float()
-        added = (target - dense.hidden[pick].float()).square().sum()
-        output = pruned.forward(self.block, pruned.hidden[pick]).float()
+        target = at.after.hidden[pick].float()
+        added = (target - at.dense.hidden[pick].float()).square().sum()
+        output = at.pruned.forward(self.block, at.pruned.hidden[pick]).float()
         return (output - target).square().sum() / added.clamp_min(1e-30)
 
     @torch.no_grad()
     def _heldout_loss(self) -> float:
-        if self.held is None or self.held_after is None or self.pruned_held is None:
-            streams = (self.pruned, self.dense, self.dense_after)
-        else:
-            streams = (self.pruned_held, self.held, self.held_after)
-        picks = torch.arange(len(streams[0]), device=self.ladder.subject.device).split(BATCH)
-        losses = [float(self._loss(*streams, pick)) * len(pick) for pick in picks]
-        return sum(losses) / len(streams[0])
+        windows = len(self.judging.pruned)
+        picks = torch.arange(windows, device=self.ladder.subject.device).split(BATCH)
+        losses = [float(self._loss(self.judging, pick)) * len(pick) for pick in picks]
+        return sum(losses) / windows
 
 
 def stored_masks(subject: Subject, masks: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -1,7 +1,6 @@
 """The layer-wise stage: block after block, gather statistics, let the method decide, put the evidence on the stream.
 
-Knows nothing about how a method decides or where events go. At any time it holds the activations of the calibration
-windows before one block.
+Knows nothing about how a method decides or where events go.
 """
 
 from __future__ import annotations
@@ -14,7 +13,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from hyperprune_lab.calibration.windows import Calibration
 from hyperprune_lab.events import (
     BlockFinished,
     BlockStarted,
@@ -26,6 +24,7 @@ from hyperprune_lab.events import (
 )
 from hyperprune_lab.methods.base import BlockProblem, Decision, LayerwiseMethod, LinearProblem
 from hyperprune_lab.methods.hyperprune import HyperPrune
+from hyperprune_lab.pipeline.dense import DenseStreams
 from hyperprune_lab.pipeline.environment import peak_memory
 from hyperprune_lab.pipeline.evidence import References, input_event, module_event, numpy
 from hyperprune_lab.pipeline.gather import BlockInputs, Stream, gather
@@ -44,7 +43,7 @@ class LayersStage:
 
     subject: Subject
     method: LayerwiseMethod
-    calibration: Calibration
+    streams: DenseStreams
     seed: int
     prefix: str = "dense"
     dense_blocks: tuple[int, ...] = ()
@@ -57,14 +56,13 @@ class LayersStage:
         blocks = len(self.subject.blocks)
         done = state.done if state.stage == STAGE else (0 if not state.stage else blocks)
         yield StageStarted(STAGE, blocks)
-        fit = Stream.start(self.subject, self.calibration.fit)
-        held = Stream.start(self.subject, self.calibration.heldout) if len(self.calibration.heldout) else None
-        pruned = fit
+        fit, held = self.streams.fit, self.streams.heldout
+        pruned = fit.before(0)
         for block in range(blocks):
-            inputs, fit_after = gather(self.subject, block, fit)
-            heldout, held = gather(self.subject, block, held) if held is not None else (None, None)
             skipped = block in self.dense_blocks or not self.subject.linears[block]
-            if not skipped:
+            if not skipped and (block >= done or isinstance(self.method, HyperPrune)):
+                inputs = fit.gather(block)
+                heldout = None if held is None else held.gather(block)
                 own = inputs if self.prefix == "dense" else gather(self.subject, block, pruned)[0]
                 problem = self._problem(block, own, heldout)
                 if isinstance(self.method, HyperPrune):
@@ -75,7 +73,6 @@ class LayersStage:
                     yield from self._decide(problem, inputs, state)
             if self.prefix == "pruned":
                 pruned = self._pruned_through(block, pruned, state)
-            fit = fit_after
             if block >= done:
                 yield state.reached(STAGE, block + 1)
         seconds = time.monotonic() - started

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from hyperprune_lab.calibration.windows import Calibration
 from hyperprune_lab.events import (
     BlockFinished,
     Event,
@@ -26,6 +25,7 @@ from hyperprune_lab.hypernet.model_trainer import ModelStageState, ModelTrainer,
 from hyperprune_lab.hypernet.optimizer import load_adam, save_adam
 from hyperprune_lab.methods.base import Decision, LinearProblem
 from hyperprune_lab.methods.hyperprune import HyperPrune
+from hyperprune_lab.pipeline.dense import DenseStreams
 from hyperprune_lab.pipeline.environment import peak_memory
 from hyperprune_lab.pipeline.evidence import References, module_event
 from hyperprune_lab.pipeline.feedback import DenseFeedback
@@ -45,7 +45,7 @@ class ModelStage:
 
     subject: Subject
     method: HyperPrune
-    calibration: Calibration
+    streams: DenseStreams
     problems: dict[str, LinearProblem]
     seed: int
     full_evidence: bool = True
@@ -56,7 +56,7 @@ class ModelStage:
         started = time.monotonic()
         method = self.method
         compensated = state.weights["prior"] if self.on_compensated else None
-        feedback = DenseFeedback(self.subject, self.calibration, compensated, state.masks.get("prior"))
+        feedback = DenseFeedback(self.subject, self.streams, compensated, state.masks.get("prior"))
         trainer = ModelTrainer(
             method.chooser,
             method.settings.model_stage,

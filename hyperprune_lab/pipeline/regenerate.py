@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from hyperprune_lab.calibration.windows import Calibration, load_calibration
+from hyperprune_lab.calibration.windows import load_calibration
 from hyperprune_lab.errors import UserError
 from hyperprune_lab.events import Arrays
 from hyperprune_lab.hypernet.chooser import ChooserSettings
@@ -30,6 +30,7 @@ from hyperprune_lab.models.linears import PrunableLinear
 from hyperprune_lab.patterns import unpack
 from hyperprune_lab.pipeline import layers, model_stage
 from hyperprune_lab.pipeline.budget import ladder_settings
+from hyperprune_lab.pipeline.dense import DenseStreams
 from hyperprune_lab.pipeline.evaluation import measured
 from hyperprune_lab.pipeline.feedback import DenseFeedback
 from hyperprune_lab.pipeline.ladder import PRIOR_STAGE, Ladder
@@ -125,12 +126,10 @@ def regenerated_masks(run: RecordedRun, saved: SavedNetwork, stored: Mapping[str
             if linear.name in stored
         }
         return {name: method.chooser.hard_mask(context) for name, context in contexts.items()}
-    calibration = _calibration(run)
-    state = _meet_again(run, saved, stored, calibration)
+    streams = _streams(run)
+    state = _meet_again(run, saved, stored, streams)
     if saved.base:
-        feedback = DenseFeedback(
-            run.subject, calibration, state.weights.get("prior"), state.masks.get("prior")
-        )
+        feedback = DenseFeedback(run.subject, streams, state.weights.get("prior"), state.masks.get("prior"))
         trainer = ModelTrainer(
             method.chooser, method.settings.model_stage, method.contexts, feedback, 0, saved.base
         )
@@ -197,7 +196,8 @@ def _weights_only(run: RecordedRun, linear: PrunableLinear, block: int) -> Linea
     )
 
 
-def _calibration(run: RecordedRun) -> Calibration:
+def _streams(run: RecordedRun) -> DenseStreams:
+    """The calibration windows of the run; raises ``UserError`` where they are not the ones that it had."""
     opened = run.subject.opened
     calibration = load_calibration(run.config.calibration, opened.tokenizer, opened.context, run.config.seed)
     if calibration.identity["ids_sha256"] != run.store.started["data"].get("ids_sha256"):
@@ -205,11 +205,11 @@ def _calibration(run: RecordedRun) -> Calibration:
             f"the calibration text of {run.path} ({calibration.identity['source']}) or its tokenizer has changed "
             "since the run: its statistics cannot be gathered again. Put the text back as it was."
         )
-    return calibration
+    return DenseStreams.of(run.subject, calibration)
 
 
 def _meet_again(
-    run: RecordedRun, saved: SavedNetwork, stored: Mapping[str, Tensor], calibration: Calibration
+    run: RecordedRun, saved: SavedNetwork, stored: Mapping[str, Tensor], streams: DenseStreams
 ) -> RunState:
     """Gather statistics and build every context, as the layer-wise stage does after a resume.
 
@@ -223,13 +223,13 @@ def _meet_again(
     prefix = "dense" if run.config.prefix == "auto" else run.config.prefix
     method = saved.method
     stage = layers.LayersStage(
-        run.subject, method, calibration, run.config.seed, prefix, method.settings.dense_blocks
+        run.subject, method, streams, run.config.seed, prefix, method.settings.dense_blocks
     )
     for _ in stage.run(state):
         pass
     if on_compensated:
         state.masks["prior"] = dict(method.priors)
-        ladder = Ladder(run.subject, calibration, ladder_settings(run.config), run.config.seed, "prior")
+        ladder = Ladder(run.subject, streams, ladder_settings(run.config), run.config.seed, "prior")
         for _ in ladder.run(state):
             pass
     return state

@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -41,6 +42,7 @@ from hyperprune_lab.pipeline.config import RunConfig
 from hyperprune_lab.pipeline.control import RunControl
 from hyperprune_lab.pipeline.damage import STAGE as DAMAGE
 from hyperprune_lab.pipeline.damage import TOKENS, damage
+from hyperprune_lab.pipeline.dense import DenseStreams
 from hyperprune_lab.pipeline.environment import choose_device, environment
 from hyperprune_lab.pipeline.evidence import numpy
 from hyperprune_lab.pipeline.examine import Examiner
@@ -94,6 +96,11 @@ class Workbench:
             return self.subject.coverage.total_parameters < FULL_EVIDENCE_BELOW
         return self.config.evidence == "full"
 
+    @cached_property
+    def streams(self) -> DenseStreams:
+        """The calibration windows in the dense model; to be asked for while the model is dense."""
+        return DenseStreams.of(self.subject, self.calibration)
+
     @property
     def stages(self) -> list[str]:
         """The stages that this run goes through, in order."""
@@ -134,7 +141,7 @@ class Workbench:
         return layers.LayersStage(
             self.subject,
             self.method,
-            self.calibration,
+            self.streams,
             self.config.seed,
             prefix,
             () if self.settings is None else self.settings.dense_blocks,
@@ -212,7 +219,7 @@ def _stages_left(stages: list[str], state: RunState) -> list[str]:
 
 def _run_stage(stage: str, bench: Workbench, state: RunState) -> Iterator[Event]:
     if stage == "audit":
-        return audit(bench.subject, bench.calibration, state)
+        return audit(bench.subject, bench.streams, state)
     if stage == DAMAGE:
         return damage(bench.subject, bench.calibration, state, TOKENS[bench.config.budget])
     if stage == "evaluation":
@@ -223,7 +230,7 @@ def _run_stage(stage: str, bench: Workbench, state: RunState) -> Iterator[Event]
         return _run_model(bench, state)
     label = "prior" if stage == PRIOR_STAGE else "final"
     settings = ladder_settings(bench.config)
-    return Ladder(bench.subject, bench.calibration, settings, bench.config.seed, label).run(state)
+    return Ladder(bench.subject, bench.streams, settings, bench.config.seed, label).run(state)
 
 
 def _run_layers(bench: Workbench, state: RunState) -> Iterator[Event]:
@@ -244,7 +251,7 @@ def _run_model(bench: Workbench, state: RunState) -> Iterator[Event]:
     stage = model_stage.ModelStage(
         bench.subject,
         bench.method,
-        bench.calibration,
+        bench.streams,
         bench.problems,
         bench.config.seed,
         bench.full_evidence,

@@ -13,6 +13,7 @@ from hyperprune_lab import events as ev
 from hyperprune_lab.models.open import open_model
 from hyperprune_lab.patterns import NMPattern, unpack
 from hyperprune_lab.pipeline.audit import audit
+from hyperprune_lab.pipeline.dense import DenseStreams
 from hyperprune_lab.pipeline.evidence import propagation
 from hyperprune_lab.pipeline.examine import Examiner
 from hyperprune_lab.pipeline.run import Workbench
@@ -111,8 +112,8 @@ def test_masks_that_keep_everything_have_no_error(shop):
         name: torch.ones(linear.out_features, linear.in_features, dtype=torch.bool)
         for name, linear in subject.by_name.items()
     }
-    calibration = Workbench.open(shop.config()).calibration
-    events = list(audit(subject, calibration, RunState(masks={"final": whole})))
+    streams = DenseStreams.of(subject, Workbench.open(shop.config()).calibration)
+    events = list(audit(subject, streams, RunState(masks={"final": whole})))
     found = [event.scalars for event in events if isinstance(event, ev.ModuleMeasured)]
     assert len(found) == len(whole)
     assert all(set(scalars.values()) == {0.0} for scalars in found)

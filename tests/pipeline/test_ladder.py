@@ -14,6 +14,7 @@ from hyperprune_lab.calibration.windows import load_calibration
 from hyperprune_lab.methods.least_squares import least_squares
 from hyperprune_lab.models.open import open_model
 from hyperprune_lab.patterns import NMPattern
+from hyperprune_lab.pipeline.dense import DenseStreams
 from hyperprune_lab.pipeline.feedback import Teacher
 from hyperprune_lab.pipeline.gather import Stream, gather
 from hyperprune_lab.pipeline.ladder import Ladder, LadderSettings
@@ -35,6 +36,7 @@ class Bench:
         self.subject = Subject.of(opened, NMPattern(2, 4))
         data = shop.config(architecture, samples=8, calibration={"holdout": holdout}).calibration
         self.calibration = load_calibration(data, opened.tokenizer, opened.context, 0)
+        self.streams = DenseStreams.of(self.subject, self.calibration)
         generator = torch.Generator().manual_seed(0)
         self.masks = {
             name: NMPattern(2, 4).project(
@@ -47,12 +49,12 @@ class Bench:
         """Events of the climb, and the weights that it ends with."""
         state = RunState(masks={"final": self.masks})
         settings = replace(SETTINGS, **values)
-        events = list(Ladder(self.subject, self.calibration, settings, 0).run(state))
+        events = list(Ladder(self.subject, self.streams, settings, 0).run(state))
         return events, state.weights["final"]
 
     def heldout_divergence(self, masks=None, weights=None):
         """KL to the dense model on the held-out windows."""
-        teacher = Teacher.of(self.subject, self.calibration.heldout)
+        teacher = Teacher.of(self.streams.judging)
         with self.subject.wearing(masks, weights):
             return teacher.mean_divergence(self.subject)
 
@@ -156,3 +158,23 @@ def test_each_rung_is_in_the_result(shop, rung):
     assert ("compensation" in found["stages_run"]) == (rung != "none")
     assert any(isinstance(event, ev.WeightsChanged) for event in events) == (rung != "none")
     assert found["published_ppl"] is not None
+
+
+@pytest.mark.parametrize("original", [0.5, 2.0])
+def test_the_original_weights_come_back_only_where_they_are_closer_to_the_dense_model(
+    bench, monkeypatch, original
+):
+    refitted = bench.climb(rung="linear")[1]
+    judged = iter([1.0, original])
+    monkeypatch.setattr(Teacher, "mean_divergence", lambda *_: next(judged))
+    events, weights = bench.climb(rung="linear")
+    told = {
+        name: value for e in events if isinstance(e, ev.WeightsChanged) for name, value in e.weights.items()
+    }
+    for name, mask in bench.masks.items():
+        linear, stored = bench.subject.by_name[name], f"{name}.weight"
+        dense = bench.subject.dense_weight(linear) * mask
+        expected = (dense.T if linear.transposed else dense) if original < 1.0 else refitted[stored]
+        torch.testing.assert_close(weights[stored], expected, rtol=0, atol=0)
+        np.testing.assert_array_equal(told[stored], weights[stored].numpy())
+    assert events[-1].scalars == {"heldout_divergence": 1.0, "heldout_divergence_original": original}
