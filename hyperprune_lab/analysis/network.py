@@ -102,9 +102,9 @@ def settings(run: Run) -> dict[str, Any]:
 class Pinned:
     """Probabilities of a fixed sample of groups of one linear while its block was trained.
 
-    ``groups`` are (row, group); ``probabilities[looks, groups, outputs]`` at temperature 1, at the ``steps`` of the
-    block; ``outputs`` are patterns in lexicographic order, or positions where a group has more than 128 patterns.
-    ``chosen`` is each group's final pattern, None in the latter case.
+    ``groups`` are (row, group); ``probabilities[looks, groups, outputs]`` at the temperature of each of ``steps``;
+    ``outputs`` are patterns in lexicographic order, or the keeping of each position where a group has over 128
+    patterns. ``chosen`` is each group's final pattern, None in the latter case.
     """
 
     stage: str

@@ -18,9 +18,11 @@ from hyperprune_lab.hypernet.context import at_mask
 from hyperprune_lab.hypernet.features import LinearContext, group_features
 from hyperprune_lab.hypernet.settings import ModelStageSettings
 from hyperprune_lab.hypernet.trainer import annealed
+from hyperprune_lab.hypernet.watch import entropy_band
 
 _GROUPS_AT_ONCE = 1 << 16
 _SHARE_OF_ROWS = 0.25
+_BAND_STRIDE = 64
 
 
 @runtime_checkable
@@ -154,7 +156,7 @@ class ModelTrainer:
         state, chosen = self.state, self.settings
         draw = torch.Generator().manual_seed(self.seed + 7919 * state.round + state.step)
         temperature = annealed(chosen.temperature_start, chosen.temperature_end, state.step, chosen.steps)
-        keep, entropy, agreement = self._soft_masks(temperature)
+        keep, seen = self._soft_masks(temperature)
         batch = torch.randperm(self.feedback.sequences, generator=draw)[: chosen.batch]
         loss, gradients = self.feedback.gradients(keep, batch)
         self.optimizer.zero_grad(set_to_none=True)
@@ -167,8 +169,7 @@ class ModelTrainer:
             "divergence": loss,
             "loss": loss,
             "temperature": temperature,
-            "entropy": entropy,
-            "agreement_prior": agreement,
+            **seen,
             "round": float(state.round),
         }
 
@@ -186,8 +187,10 @@ class ModelTrainer:
         return self.chooser.logits(context, rows, self.features[context.name][rows].float())
 
     @torch.no_grad()
-    def _soft_masks(self, temperature: float) -> tuple[dict[str, Tensor], float, float]:
+    def _soft_masks(self, temperature: float) -> tuple[dict[str, Tensor], dict[str, float]]:
+        """The soft masks of all linears, and how decided their groups are."""
         keep: dict[str, Tensor] = {}
+        band: list[Tensor] = []
         entropy, agreement, groups = 0.0, 0.0, 0
         for name, context in self.contexts.items():
             head = self.chooser.head(context)
@@ -195,11 +198,15 @@ class ModelTrainer:
             for rows in self._chunks(context):
                 logits = self.logits(context, rows)
                 soft[rows] = head.choose(logits, temperature).keep.flatten(-2)
-                entropy += float(head.entropy_share(logits / temperature).sum())
+                shares = head.entropy_share(logits / temperature)
+                entropy += float(shares.sum())
+                # The same groups whatever the chunks.
+                band.append(shares.flatten()[-rows.start * context.groups % _BAND_STRIDE :: _BAND_STRIDE])
                 agreement += float((head.hard_ids(logits) == context.pattern.ids(context.prior[rows])).sum())
             keep[name] = soft
             groups += len(context.weight) * context.groups
-        return keep, entropy / groups, agreement / groups
+        means = {"entropy": entropy / groups, "agreement_prior": agreement / groups}
+        return keep, means | entropy_band(band)
 
     def _backward(
         self,

@@ -23,6 +23,7 @@ from hyperprune_lab.hypernet.objective import (
     sampled_reconstruction,
 )
 from hyperprune_lab.hypernet.relaxation import Choice, gumbel_noise
+from hyperprune_lab.hypernet.watch import PinnedGroups, entropy_band
 from hyperprune_lab.methods.coordinate_descent import group_costs
 
 
@@ -60,6 +61,8 @@ class BlockTrainer:
         self.settings = settings
         parameters = [p for p in chooser.parameters() if p.requires_grad]
         self.optimizer = torch.optim.Adam(parameters, lr=settings.rate, betas=(0.9, 0.99))
+        self.pinned: PinnedGroups | None = None
+        """The groups that were watched in the block trained last."""
 
     def train(
         self,
@@ -74,6 +77,7 @@ class BlockTrainer:
         before = {pattern: self._teacher(cache, pattern) for pattern, cache in caches.items() if len(cache)}
         best, best_error = self._snapshot(), self._heldout_error(linears, heldout)
         look_every = max(1, chosen.steps // chosen.looks)
+        self.pinned = PinnedGroups(self.chooser, linears, chosen.steps)
         for step in range(chosen.steps):
             values = self._step(step, linears, caches, before, wanda, generator)
             if (
@@ -105,6 +109,9 @@ class BlockTrainer:
             ("reconstruction", "outlier", "entropy", "agreement_wanda", "agreement_prior"), 0.0
         )
         total = torch.zeros((), device=linears[0].weight.device)
+        assert self.pinned is not None
+        self.pinned.look(step, temperature)
+        entropies: list[Tensor] = []
         for linear, reference in zip(linears, wanda, strict=True):
             decided = self.chooser.decided_rows(linear)
             rows = torch.randperm(decided, generator=generator)[: chosen.rows].to(linear.weight.device)
@@ -116,10 +123,11 @@ class BlockTrainer:
             total = total + (error - chosen.outlier_weight * outlier) / len(linears)
             with torch.no_grad():
                 ids = head.hard_ids(logits)
+                entropies.append(head.entropy_share(logits / temperature))
                 seen = {
                     "reconstruction": error,
                     "outlier": outlier,
-                    "entropy": head.entropy_share(logits / temperature).mean(),
+                    "entropy": entropies[-1].mean(),
                     "agreement_wanda": (ids == linear.pattern.ids(reference[rows])).float().mean(),
                     "agreement_prior": (ids == linear.pattern.ids(linear.prior[rows])).float().mean(),
                 }
@@ -133,6 +141,7 @@ class BlockTrainer:
             group["lr"] = chosen.rate * (1.0 - step / chosen.steps)
         self.optimizer.step()
         return sums | {
+            **entropy_band(entropies),
             "continual": float(continual.detach()),
             "loss": float(loss.detach()),
             "temperature": temperature,

@@ -118,7 +118,8 @@ class HyperPrune:
             "changed_from_prior": 1.0 - same.float().mean().item(),
             "entropy": head.entropy_share(logits).mean().item(),
         }
-        return Decision(mask, scalars=scalars)
+        pinned = self.trainer.pinned
+        return Decision(mask, scalars=scalars, arrays={} if pinned is None else pinned.arrays(linear.name))
 
     def tensors(self) -> dict[str, Tensor]:
         """Network, optimizer, caches and reservoir, for a checkpoint (contexts are gathered again).

@@ -137,10 +137,11 @@ def test_chunks_change_nothing(monkeypatch, text):
     whole.prepare_round()
     expected = whole._soft_masks(0.7), whole.hard_masks()
     monkeypatch.setattr(module, "_GROUPS_AT_ONCE", 5 * whole.contexts["model.layers.0.mlp.up"].groups)
-    (keep, entropy, agreement), hard = whole._soft_masks(0.7), whole.hard_masks()
+    (keep, seen), hard = whole._soft_masks(0.7), whole.hard_masks()
     for name, soft in expected[0][0].items():
         torch.testing.assert_close(keep[name], soft)
-    assert (entropy, agreement) == pytest.approx(expected[0][1:])
+    assert seen == pytest.approx(expected[0][1])
+    assert set(seen) == {"entropy", "entropy_p10", "entropy_median", "entropy_p90", "agreement_prior"}
     assert same_masks(hard, expected[1])
 
 
