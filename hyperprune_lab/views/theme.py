@@ -12,6 +12,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from decimal import ROUND_HALF_UP, Decimal
 from typing import Any, Literal
 
 import matplotlib as mpl
@@ -174,19 +175,19 @@ def fmt_share(value: float | None) -> str:
         return NONE
     percent = 100.0 * value
     near_an_end = 0 < abs(percent) < 1 or 99 < percent < 100
-    return f"{percent:.{1 if near_an_end else 0}f} %".replace("-", "−")
+    return f"{_fixed(percent, 1 if near_an_end else 0)} %".replace("-", "−")
 
 
 def fmt_ratio(value: float | None) -> str:
     """A value over its reference: ``0.56×``."""
-    return NONE if value is None or math.isnan(value) else f"{value:.2f}×"
+    return NONE if value is None or math.isnan(value) else f"{_fixed(value, 2)}×"
 
 
 def fmt_signed(value: float | None, digits: int = 2) -> str:
     """A number that always shows its sign."""
     if value is None or math.isnan(value):
         return NONE
-    return f"{value:+.{digits}f}".replace("-", "−")
+    return ("" if value < 0 else "+") + _fixed(value, digits).replace("-", "−")
 
 
 def fmt_tick(value: float, _: object = None) -> str:
@@ -205,8 +206,8 @@ def fmt_seconds(value: float | None) -> str:
     if value is None or math.isnan(value):
         return NONE
     if value < 9.95:
-        return f"{value:.1f} s"
-    whole = round(value)
+        return f"{_fixed(value, 1)} s"
+    whole = int(_fixed(value, 0))
     if whole < 60:
         return f"{whole} s"
     minutes, seconds = divmod(whole, 60)
@@ -248,14 +249,21 @@ def _number(value: float | None, digits: int) -> str:
         return "∞" if value > 0 else "−∞"
     if value == 0:
         return "0"
-    exponent = math.floor(math.log10(abs(value)))
-    if exponent < -4 or exponent > 5:
-        text = f"{value:.{digits - 1}e}"
-        mantissa, _, power = text.partition("e")
-        text = f"{mantissa}e{int(power)}"
+    exact = Decimal(value)
+    rounded = exact.quantize(Decimal(1).scaleb(exact.adjusted() - digits + 1), ROUND_HALF_UP)
+    exponent = rounded.adjusted()
+    if -4 <= exponent <= 5:
+        text = _fixed(value, max(0, digits - 1 - exponent))
     else:
-        text = f"{value:.{max(0, digits - 1 - exponent)}f}"
+        text = f"{_fixed(float(rounded.scaleb(-exponent)), digits - 1)}e{exponent}"
     return text.replace("-", "−")
+
+
+def _fixed(value: float, digits: int) -> str:
+    """Rounded as browsers do, so that both say the same: a tie goes away from zero."""
+    if abs(value) > 1e15:
+        return "∞" if math.isinf(value) else f"{value:.{digits}f}"
+    return str(Decimal(value).quantize(Decimal(1).scaleb(-digits), ROUND_HALF_UP))
 
 
 # -- static pictures

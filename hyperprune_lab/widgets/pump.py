@@ -14,7 +14,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from types import TracebackType
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from hyperprune_lab.errors import UserError
 from hyperprune_lab.record.reader import Run
@@ -37,6 +37,7 @@ _Seen = tuple[Run | None, int, int, str]
 _log = logging.getLogger(__name__)
 
 
+@runtime_checkable
 class Refreshed(Protocol):
     """A view, as the pump sees it."""
 

@@ -10,9 +10,9 @@ import contextlib
 import csv
 import io
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import anywidget
 import traitlets
@@ -32,14 +32,6 @@ MOST_NAMES = 20_000
 LONGEST_NAME = 2_000
 
 Answer = tuple[Any, Sequence[bytes | memoryview]]
-
-
-class Drawing(Protocol):
-    """A module of ``hyperprune_lab.views``, as a view uses it."""
-
-    payload: Callable[[Any], dict[str, Any]]
-    text: Callable[[Any], str]
-    picture: Callable[..., Figure]
 
 
 class Measure(NamedTuple):
@@ -168,7 +160,9 @@ class View(anywidget.AnyWidget):
 
     def close(self) -> None:
         """Leave the page; the desk and its other views go on."""
-        self.desk.pump.detach(self)
+        desk = getattr(self, "desk", None)  # a view whose run could not be opened never got one
+        if desk is not None:
+            desk.pump.detach(self)
         super().close()
 
     def __repr__(self) -> str:

@@ -1,4 +1,4 @@
-"""Tiny recorded runs to look at: one that is finished, and one in the making."""
+"""Tiny recorded runs to look at, one finished and one in the making; and the wire to the browser."""
 
 from __future__ import annotations
 
@@ -11,6 +11,9 @@ from hyperprune_lab.events import Event
 from hyperprune_lab.record.reader import Run
 from hyperprune_lab.record.writer import RecordWriter
 from tests.widgets import tinyrun
+from tests.widgets.wire import wire
+
+__all__ = ["wire"]
 
 
 @pytest.fixture(scope="session")

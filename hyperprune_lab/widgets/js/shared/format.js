@@ -9,7 +9,7 @@ function fmtDigits(value, digits) {
   if (!known(value)) return NONE;
   if (!Number.isFinite(value)) return value > 0 ? "∞" : "−∞";
   if (value === 0) return "0";
-  const exponent = Math.floor(Math.log10(Math.abs(value)));
+  const exponent = Number(value.toExponential(digits - 1).split("e")[1]);
   if (exponent >= -4 && exponent <= 5) return minus(value.toFixed(Math.max(0, digits - 1 - exponent)));
   return value.toExponential(digits - 1).replace("+", "").replaceAll("-", "−");
 }
