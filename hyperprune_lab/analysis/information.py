@@ -106,26 +106,65 @@ def row_moments(
     return RowMoments((by_y * y).sum((1, 2)), (by_z * z).sum((1, 2)), (by_y * z).sum((1, 2)))
 
 
-def rows(run: Run, module: str, sources: Sources, as_of: int | None = None) -> pd.DataFrame:
-    """Information and error of every output row of one linear.
+@dataclass(frozen=True)
+class RowInformation:
+    """Information and error of every output row of one linear; ``assumed`` says what they rest on.
 
-    Columns ``row, error_rel, squared_correlation, information, bound``. ``information`` is ``I(y; z)``, ``bound`` is
-    ``1/2 log 1 / e``, both in nats; their difference is what a rescaled output would gain. Assumes ``ASSUMED_ROWS``.
+    ``table``: ``row, error_rel`` (over the row's own energy), ``squared_correlation``, ``information`` (``I(y; z)``)
+    and ``bound`` (``1/2 log 1 / e``), both in nats; their difference is what a rescaled output would gain.
+    """
+
+    table: pd.DataFrame
+    assumed: str
+
+
+def rows(run: Run, module: str, sources: Sources | None = None, as_of: int | None = None) -> RowInformation:
+    """Row by row from the recorded moments on the full H; where they were not recorded, from weights and blocks of H.
 
     Raises:
-        UserError: the weights are not here, or the blocks of H were not recorded.
+        UserError: neither is here.
     """
-    mask = run.mask(module, as_of=as_of)
+    arrays = run.evidence("module", module, as_of=as_of)
+    recorded = [arrays.get(name) for name in ("row_energies", "row_errors", "row_error_covariances")]
+    if all(part is not None for part in recorded):
+        energy, error, covariance = (np.asarray(part, np.float64) for part in recorded)
+        return RowInformation(_row_table(*from_row_moments(energy, error, covariance)), ASSUMED_BOUNDS)
+    if sources is None:
+        raise UserError(
+            f"{run.directory.root} was recorded without the moments of {module}'s rows: open the model's weights too."
+        )
     weight = sources.weight(module)
-    moments = row_moments(weight, weight * mask, _blocks(run, module, as_of))
-    error = moments.error_rel
+    moments = row_moments(weight, weight * run.mask(module, as_of=as_of), _blocks(run, module, as_of))
+    return RowInformation(_row_table(moments.error_rel, moments.squared_correlation), ASSUMED_ROWS)
+
+
+def from_row_moments(
+    energy: Float[np.ndarray, " rows"],
+    error: Float[np.ndarray, " rows"],
+    covariance: Float[np.ndarray, " rows"],
+) -> tuple[Float[np.ndarray, " rows"], Float[np.ndarray, " rows"]]:
+    """Relative error and squared correlation of rows from ``E[y^2]``, ``E[(y - z)^2]`` and ``E[y (y - z)]``, in any
+    unit.
+
+    ``1 - rho^2 = (E[y^2] E[(y-z)^2] - E[y (y-z)]^2) / (E[y^2] E[z^2])``, which does not cancel where errors are small.
+    """
+    pruned = np.maximum(energy - 2 * covariance + error, 0.0)
+    product, missed = energy * pruned, np.maximum(energy * error - covariance**2, 0.0)
+    apart = np.divide(missed, product, out=np.ones_like(product), where=product > 0)
+    return (
+        np.divide(error, energy, out=np.zeros_like(error), where=energy > 0),
+        1.0 - np.minimum(apart, 1.0),
+    )
+
+
+def _row_table(error_rel: np.ndarray, squared: np.ndarray) -> pd.DataFrame:
     return pd.DataFrame(
         {
-            "row": np.arange(len(mask)),
-            "error_rel": error,
-            "squared_correlation": moments.squared_correlation,
-            "information": from_correlation(moments.squared_correlation),
-            "bound": from_error(error),
+            "row": np.arange(len(error_rel)),
+            "error_rel": error_rel,
+            "squared_correlation": squared,
+            "information": from_correlation(squared),
+            "bound": from_error(error_rel),
         }
     )
 

@@ -92,20 +92,31 @@ def held_out(run: Run, stage: str | None = None, as_of: int | None = None) -> pd
 
 
 def worst_rows(run: Run, module: str, top: int = 10, as_of: int | None = None) -> pd.DataFrame:
-    """Output rows that lose most: ``row, error, share, times_mean``; empty if rows were not recorded.
+    """Output rows that lose most: ``row, error, share, times_mean, of_own``; empty if rows were not recorded.
 
     ``error`` is the row's part of the relative error (over the energy of the whole matrix; the parts add up to it),
-    ``share`` is it over their sum, ``times_mean`` over the mean row's.
+    ``share`` is it over their sum, ``times_mean`` over the mean row's, ``of_own`` over the row's own dense energy (NaN
+    where that was not recorded): a row may lose most because it is loud, or because it was pruned badly.
     """
-    parts = run.evidence("module", module, as_of=as_of).get("row_errors")
+    arrays = run.evidence("module", module, as_of=as_of)
+    parts, energies = arrays.get("row_errors"), arrays.get("row_energies")
     if parts is None:
-        return pd.DataFrame(columns=["row", "error", "share", "times_mean"])
+        return pd.DataFrame(columns=["row", "error", "share", "times_mean", "of_own"])
     parts = parts.astype(np.float64)
     order = np.argsort(-parts, kind="stable")[:top]
     total = float(parts.sum())
     share = parts[order] / total if total > 0 else np.zeros(len(order))
+    own = np.full(len(order), np.nan)
+    if energies is not None:
+        np.divide(parts[order], energies[order], out=own, where=energies[order] > 0)
     return pd.DataFrame(
-        {"row": order, "error": parts[order], "share": share, "times_mean": share * len(parts)}
+        {
+            "row": order,
+            "error": parts[order],
+            "share": share,
+            "times_mean": share * len(parts),
+            "of_own": own,
+        }
     )
 
 

@@ -3,8 +3,8 @@
 Knows nothing about masks or methods: two weight matrices and the Gram matrix of their input are all it reads.
 
 With ``H = E[x x^T]`` and ``D = W - W_pruned`` the relative error is ``tr(D H D^T) / tr(W H W^T)``, which
-equals ``||D X||_F^2 / ||W X||_F^2`` on the tokens that H was gathered from. All three functions split one and
-the same product ``(D H) * D``: by rows for the outputs, by columns for the inputs, whole for the error.
+equals ``||D X||_F^2 / ||W X||_F^2`` on the tokens that H was gathered from. The error, its rows and its channels
+split one and the same product ``(D H) * D``: by rows for the outputs, by columns for the inputs, or whole.
 """
 
 from __future__ import annotations
@@ -35,6 +35,24 @@ def row_errors(
     """
     lost = _energy_parts(weight.to(gram) - pruned.to(gram), gram)
     return _over_energy(lost.sum(dim=1, dtype=torch.float64), weight, gram)
+
+
+def row_moments(
+    weight: Float[Tensor, "out in"], pruned: Float[Tensor, "out in"], gram: Float[Tensor, "in in"]
+) -> tuple[Float[Tensor, " out"], Float[Tensor, " out"]]:
+    """Each output row's dense energy ``w H w^T``, and covariance ``w H d^T`` of its dense output with what it lost.
+
+    Both over the energy of the whole matrix, as ``row_errors`` (float64): with the three of them, the error over the
+    row's own energy and the correlation of its dense and pruned output follow. The energies add up to 1.
+    """
+    lost = weight.to(gram) - pruned.to(gram)
+    with full_precision():
+        dense = weight.to(gram) @ gram
+    energy = (dense * weight.to(gram)).sum(dim=1, dtype=torch.float64)
+    return (
+        _over_energy(energy, weight, gram),
+        _over_energy((dense * lost).sum(dim=1, dtype=torch.float64), weight, gram),
+    )
 
 
 def channel_shares(

@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from hyperprune_lab.calibration.error import channel_shares, relative_error, row_errors
+from hyperprune_lab.calibration.error import channel_shares, relative_error, row_errors, row_moments
 from hyperprune_lab.calibration.statistics import InputStatistics, group_blocks
 from hyperprune_lab.events import InputMeasured, ModuleDecided
 from hyperprune_lab.methods.base import Decision, LinearProblem
@@ -91,8 +91,11 @@ def module_event(
     if problem.heldout is not None:
         scalars["error_rel_heldout"] = relative_error(weight, pruned, problem.heldout.gram)
     arrays = {name: numpy(value) for name, value in decision.arrays.items()}
+    energies, covariances = row_moments(weight, pruned, gram)
     arrays |= {
         "row_errors": numpy(row_errors(weight, pruned, gram)),
+        "row_energies": numpy(energies.float()),
+        "row_error_covariances": numpy(covariances.float()),
         "channel_shares": numpy(channel_shares(weight, pruned, gram)),
         "channel_kept_energy": numpy(_channel_kept_energy(weight, mask)),
         "channel_keep_rate_wanda": numpy(references.wanda.float().mean(0)),

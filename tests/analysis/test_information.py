@@ -117,20 +117,59 @@ def test_bounds_come_from_recorded_errors(world: World):
     assert table.loc[UP, "ours"] <= np.average(told, weights=moments.dense) + 1e-9
 
 
-def test_rows_of_a_recorded_linear_use_its_blocks_of_h(world: World, plain_world: World):
-    table = information.rows(world.run, UP, open_sources(world.run))
-    weight, gram = world.weights[UP].astype(float), world.gram(UP)
-    blockwise = np.where(np.kron(np.eye(6), np.ones((4, 4))) > 0, gram, 0)
-    pruned = weight * world.masks[UP]
-    row = 7
-    dense, cross, kept = (
-        a[row] @ blockwise @ b[row] for a, b in ((weight, weight), (weight, pruned), (pruned, pruned))
+def by_hand(world: World, gram: np.ndarray, row: int) -> tuple[float, float]:
+    """Relative error and squared correlation of one row of ``UP``."""
+    weight = world.weights[UP].astype(float)[row]
+    pruned = weight * world.masks[UP][row]
+    dense, cross, kept = weight @ gram @ weight, weight @ gram @ pruned, pruned @ gram @ pruned
+    return (dense - 2 * cross + kept) / dense, cross**2 / (dense * kept)
+
+
+def test_recorded_rows_are_exact_on_the_full_h(world: World):
+    found = information.rows(world.run, UP)
+    assert found.assumed == information.ASSUMED_BOUNDS
+    for row in range(20):
+        error, squared = by_hand(world, world.gram(UP), row)
+        assert found.table["error_rel"][row] == pytest.approx(error, rel=1e-4)
+        assert found.table["squared_correlation"][row] == pytest.approx(squared, abs=1e-5)
+    assert (found.table["information"] >= found.table["bound"] - 1e-6).all()
+
+
+def test_older_records_fall_back_on_weights_and_blocks_and_say_so(
+    world: World, plain_world: World, monkeypatch
+):
+    run = world.run
+    whole = type(run).evidence
+    monkeypatch.setattr(
+        type(run),
+        "evidence",
+        lambda *a, **k: {name: v for name, v in whole(*a, **k).items() if name != "row_energies"},
     )
-    assert table["squared_correlation"][row] == pytest.approx(cross**2 / (dense * kept), rel=1e-4)
-    assert table["error_rel"][row] == pytest.approx((dense - 2 * cross + kept) / dense, rel=1e-4)
-    assert (table["information"] >= table["bound"] - 1e-6).all()
+    found = information.rows(run, UP, open_sources(run))
+    assert found.assumed == information.ASSUMED_ROWS
+    blockwise = np.where(np.kron(np.eye(6), np.ones((4, 4))) > 0, world.gram(UP), 0)
+    for row in (3, 7):
+        error, squared = by_hand(world, blockwise, row)
+        assert found.table["squared_correlation"][row] == pytest.approx(squared, rel=1e-4)
+        assert found.table["error_rel"][row] == pytest.approx(error, rel=1e-4)
+    with pytest.raises(UserError, match="open the model's weights too"):
+        information.rows(run, UP)
     with pytest.raises(UserError, match="did not record the blocks of H"):
         information.rows(plain_world.run, UP, open_sources(plain_world.run))
+
+
+@given(seed=st.integers(0, 10_000), size=st.floats(1e-6, 1))
+def test_both_ways_to_the_correlation_agree_also_for_tiny_errors(seed, size):
+    weight, _, gram = problem(seed)
+    lost = size * np.random.default_rng(seed + 1).standard_normal(weight.shape)
+    energy, error, covariance = (
+        np.einsum("ri,ij,rj->r", a, gram, b) for a, b in ((weight, weight), (lost, lost), (weight, lost))
+    )
+    relative, squared = information.from_row_moments(energy, error, covariance)
+    moments = information.row_moments(weight, weight - lost, gram[None])
+    np.testing.assert_allclose(relative, error / energy, rtol=1e-9)
+    np.testing.assert_allclose(squared, moments.squared_correlation, atol=1e-9)
+    assert (information.from_correlation(squared) >= information.from_error(relative) - 1e-6).all()
 
 
 def test_the_relation_counts_groups_that_both_criteria_decide_alike(world: World):

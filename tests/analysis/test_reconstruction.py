@@ -47,12 +47,18 @@ def test_rows_and_channels_are_parts_of_the_error(world: World):
     assert rows["share"].sum() == pytest.approx(1)
     assert rows["times_mean"].mean() == pytest.approx(1)
     assert rows["row"].iloc[0] == parts.sum(1).argmax()
+    lost_energy, own_energy = ((a @ gram * a).sum(1) for a in (lost, weight))
+    np.testing.assert_allclose(rows["of_own"], (lost_energy / own_energy)[rows["row"]], rtol=1e-4)
     shares = reconstruction.channel_shares(world.run, UP, top=4)
     assert shares is not None
     assert shares.total == pytest.approx(error[UP])
     assert shares.positive + shares.negative == pytest.approx(shares.total)
     assert shares.table["share"].sum() + shares.rest == pytest.approx(shares.total)
     assert list(shares.table["channel"]) == list(np.argsort(-np.abs(parts.sum(0)))[:4])
+
+
+def test_rows_of_older_records_have_no_energy_of_their_own(plain_world: World):
+    assert reconstruction.worst_rows(plain_world.run, UP)["of_own"].isna().all()
 
 
 def test_held_out_pairs(world: World):

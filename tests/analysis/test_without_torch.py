@@ -27,7 +27,7 @@ facts = [
     forgetting.summary(run).average_forgetting,
     groups.explain(run, module, 0, 0, weights).candidates[0].cost,
     histogram.by_module(run)["entropy_share"].mean(),
-    information.rows(run, module, weights)["information"].mean(),
+    information.rows(run, module, weights).table["information"].mean(),
     scoretiles.ScoreTiles.of(run, module, tiles, weights).share(0, 0, 0).values.mean(),
     network.steps(run)["loss"].mean(),
     outliers.summary(outliers.readers(run)).keep_rate,

@@ -256,6 +256,7 @@ def _decided(world: World, block: int, module: str, full: bool) -> ev.ModuleDeci
     }
     arrays = {
         "row_errors": parts.sum(1),
+        **_row_moments(weight, lost, gram, full),
         "channel_shares": parts.sum(0),
         "channel_kept_energy": ((squares * mask).sum(0) / squares.sum(0)).astype(np.float32),
         "channel_keep_rate_wanda": world.wanda[module].mean(0).astype(np.float32),
@@ -267,3 +268,12 @@ def _decided(world: World, block: int, module: str, full: bool) -> ev.ModuleDeci
     if full:
         arrays |= {"mask_wanda": pack(world.wanda[module]), "mask_magnitude": pack(world.magnitude[module])}
     return ev.ModuleDecided("layers", block, module, str(world.pattern), mask, scalars, arrays)
+
+
+def _row_moments(weight: np.ndarray, lost: np.ndarray, gram: np.ndarray, full: bool) -> dict[str, np.ndarray]:
+    """Left out of light worlds, as of records from before they were written."""
+    if not full:
+        return {}
+    energy = np.trace(weight @ gram @ weight.T)
+    parts = {"row_energies": weight @ gram * weight, "row_error_covariances": weight @ gram * lost}
+    return {name: (part.sum(1) / energy).astype(np.float32) for name, part in parts.items()}

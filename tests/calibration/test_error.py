@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hyperprune_lab.calibration import channel_shares, relative_error, row_errors
+from hyperprune_lab.calibration.error import row_moments
 
 
 def problem(seed=0, out=5, width=8, tokens=40):
@@ -28,6 +29,10 @@ def test_error_and_its_parts_match_explicit_outputs(seed):
     assert error == pytest.approx((lost.square().sum() / whole).item(), rel=1e-4)
     rows = row_errors(weight, pruned, gram)
     torch.testing.assert_close(rows, lost.square().sum(0) / whole, rtol=1e-3, atol=1e-6)
+    energies, covariances = row_moments(weight, pruned, gram)
+    torch.testing.assert_close(energies, dense.square().sum(0) / whole, rtol=1e-3, atol=1e-6)
+    torch.testing.assert_close(covariances, (dense * lost).sum(0) / whole, rtol=1e-3, atol=1e-5)
+    assert energies.sum().item() == pytest.approx(1)
     difference = (weight - pruned).double()
     shares = (gram.double() * (difference.T @ difference)).sum(1) / (whole / len(x))
     torch.testing.assert_close(channel_shares(weight, pruned, gram), shares, rtol=1e-3, atol=1e-5)

@@ -133,6 +133,8 @@ def test_the_evidence_of_a_decision_is_consistent(shop, method):
         assert arrays["row_errors"].sum() == pytest.approx(scalars["error_rel"], rel=1e-4)
         assert arrays["channel_shares"].shape == (event.mask.shape[1],)
         assert arrays["row_errors"].shape == (event.mask.shape[0],)
+        assert arrays["row_energies"].shape == arrays["row_error_covariances"].shape == (event.mask.shape[0],)
+        assert arrays["row_energies"].sum() == pytest.approx(1, rel=1e-4)
         assert 0 < scalars["kept_score"] <= scalars["kept_score_wanda"] + 1e-6 <= 1 + 1e-6
         assert arrays["pattern_histogram"].sum() == event.mask.size // 4
         wanda = unpack(arrays["mask_wanda"], event.mask.shape[1])
