@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -61,15 +61,18 @@ class ModuleGrid:
     outside: Mapping[str, int]
 
 
-def module_grid(run: Run, as_of: int | None = None) -> ModuleGrid:
+def module_grid(run: Run, as_of: int | None = None, decided: Collection[str] | None = None) -> ModuleGrid:
     """The grid of a run as of event ``as_of`` (default: now); known before anything is decided.
+
+    ``decided`` names the modules that were decided by then, for who has read them already.
 
     Raises:
         UserError: the record is damaged.
     """
     coverage = run.started.get("coverage", [])
     seq = run.last_seq if as_of is None else as_of
-    decided = {e.subject for e in run.events(kinds=("ModuleDecided",)) if e.seq <= seq}
+    if decided is None:
+        decided = {str(e.subject) for e in run.events(kinds=("ModuleDecided",)) if e.seq <= seq}
     failed = {
         e.payload["module"]: str(e.payload.get("cause", ""))
         for e in run.events(kinds=("RunFailed",))
@@ -88,7 +91,7 @@ def _is_inside(row: Mapping[str, Any]) -> bool:
     return row.get("block") is not None and len(row.get("shape", (0, 0))) >= 2
 
 
-def _cell(row: Mapping[str, Any], decided: set[str | None], failed: Mapping[str, str]) -> GridCell:
+def _cell(row: Mapping[str, Any], decided: Collection[str], failed: Mapping[str, str]) -> GridCell:
     module, status, reason = str(row["name"]), "waiting", ""
     if row.get("status") != "pruned":
         module, status, reason = module.removesuffix(".weight"), "excluded", str(row.get("reason", ""))

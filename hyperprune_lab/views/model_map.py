@@ -133,9 +133,9 @@ def model_map_data(
     """
     seq = run.last_seq if as_of is None else as_of
     chosen = MEASURES[measure]
-    grid = module_grid(run, seq)
     marks = _marks(run, seq)
     modules = run.modules(as_of=seq)
+    grid = module_grid(run, seq, frozenset(modules["module"]))
     seconds = _seconds(marks)
     modules = modules.assign(seconds=[seconds.get(block, float("nan")) for block in modules["block"]])
     modules = modules.assign(value=chosen.values(modules)).set_index("module")

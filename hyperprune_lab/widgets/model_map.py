@@ -5,6 +5,7 @@ Knows no numbers: they come from ``hyperprune_lab.views.model_map``.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, ClassVar
 
 import traitlets
@@ -52,17 +53,19 @@ class ModelMap(View):
     expanded = traitlets.List(traitlets.Unicode(), help="Rows of experts shown one by one.").tag(asked=True)
     compact = traitlets.Bool(False, help="Grid only, for a low strip above other views.").tag(asked=True)
 
+    _measured: tuple[object, model_map.ModelMapData] | None = None
+
     def data(self, now: Now) -> model_map.ModelMapData:
         assert now.run is not None
-        return model_map.model_map_data(
-            now.run,
-            as_of=now.seq,
-            measure=self.measure,
-            selection=now.selection,
-            scope=now.scope,
-            expanded=self.expanded,
-            fit=self.fit,
-        )
+        # A click must not read a large record again: what was measured is kept for as long as it holds.
+        moment = (id(now.run), now.run.generation, now.run.newest_seq(self.kinds, now.seq))
+        key = (*moment, self.measure, tuple(self.expanded), self.fit)
+        if self._measured is None or self._measured[0] != key:
+            measured = model_map.model_map_data(
+                now.run, as_of=now.seq, measure=self.measure, expanded=self.expanded, fit=self.fit
+            )
+            self._measured = (key, measured)
+        return replace(self._measured[1], seq=now.seq, selection=now.selection, scope=dict(now.scope))
 
     def pandas_code(self, now: Now) -> str:
         column = "error_rel" if self.measure in ("error_vs_wanda", "seconds") else self.measure
