@@ -8,7 +8,7 @@ model. Only the dense model teaches: no label of the calibration text is used. K
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 import torch
@@ -142,12 +142,38 @@ class Ladder:
         if self.settings.rung == "model" and done <= blocks:
             yield from self._refit_model(masks, weights)
             if self.label == "final":
-                for block in range(blocks):
-                    prefix = self.subject.blocks.prefix(block) + "."
-                    changed = {name: numpy(v) for name, v in weights.items() if name.startswith(prefix)}
-                    yield WeightsChanged(self.stage, block, changed)
+                yield from self._changed(weights)
             yield state.reached(self.stage, blocks + 1)
-        yield StageFinished(self.stage, time.monotonic() - started)
+        scalars = yield from self._keep_the_better(masks, weights)
+        yield StageFinished(self.stage, time.monotonic() - started, scalars)
+
+    def _keep_the_better(
+        self, masks: Mapping[str, Bool[Tensor, "out in"]], weights: dict[str, Tensor]
+    ) -> Generator[Event, None, dict[str, float]]:
+        """Go back to the original weights under the masks where that is closer to the dense model on held-out text.
+
+        Masks that were learned from the whole model's divergence may be worth more than a refit block by block.
+        """
+        held = Teacher.of(self.streams.judging)
+        with self.subject.wearing(weights=weights):
+            compensated = held.mean_divergence(self.subject)
+        with self.subject.wearing(masks=masks):
+            original = held.mean_divergence(self.subject)
+        if original < compensated:
+            stored = stored_masks(self.subject, masks)
+            for name in weights:
+                dense = self.subject.dense[name].float()
+                weights[name] = dense * stored[name] if name in stored else dense.clone()
+            if self.label == "final":
+                yield from self._changed(weights)
+        return {"heldout_divergence": compensated, "heldout_divergence_original": original}
+
+    def _changed(self, weights: Mapping[str, Tensor]) -> Iterator[Event]:
+        """Every block's weights as they now are."""
+        for block in range(len(self.subject.blocks)):
+            prefix = self.subject.blocks.prefix(block) + "."
+            changed = {name: numpy(v) for name, v in weights.items() if name.startswith(prefix)}
+            yield WeightsChanged(self.stage, block, changed)
 
     def _refit_model(
         self, masks: Mapping[str, Bool[Tensor, "out in"]], weights: dict[str, Tensor]
