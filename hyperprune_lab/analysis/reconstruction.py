@@ -166,7 +166,8 @@ def trend(run: Run, stage: str | None = None, as_of: int | None = None) -> pd.Da
     of its panel), ``slope`` (of log error per block). The trend is a line through log error by Theil and Sen: the
     median of all slopes between two blocks, then the median intercept, so that a few failing layers do not bend it.
     The spread is 1.4826 times the median absolute residual, at least 0.05. A panel with fewer than three blocks has
-    no trend (NaN), and an error of 0 or one that is not finite takes no part.
+    no trend (NaN), and an error of 0 or one that is not finite takes no part. Of several experts in a block the median
+    counts.
     """
     table = placed(run.modules(stage, as_of))
     if "error_rel" not in table:
@@ -177,7 +178,9 @@ def trend(run: Run, stage: str | None = None, as_of: int | None = None) -> pd.Da
     usable = np.isfinite(table["error_rel"]) & (table["error_rel"] > 0)
     for _, panel in table[usable].groupby("panel", sort=False):
         depth, log_error = panel["block"].to_numpy(float), np.log(panel["error_rel"].to_numpy(float))
-        line = theil_sen(depth, log_error)
+        # Experts share a panel: their median stands for a block, so that pairs of points stay few.
+        blocks = np.unique(depth)
+        line = theil_sen(blocks, np.array([np.median(log_error[depth == block]) for block in blocks]))
         if line is None:
             continue
         slope, intercept = line

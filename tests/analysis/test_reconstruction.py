@@ -121,6 +121,18 @@ def test_the_trend_finds_a_geometric_one_and_the_layer_that_breaks_it(blocks, st
 
 
 @pytest.mark.unchecked
+def test_experts_share_a_trend_through_their_medians():
+    run = Errors([0.1] * 12)
+    run.table["module"] = [f"h.{place // 3}.experts.{place % 3}.w" for place in range(12)]
+    run.table["block"] = [place // 3 for place in range(12)]
+    run.table.loc[4, "error_rel"] = 0.9
+    table = reconstruction.trend(run)
+    assert set(table["panel"]) == {"experts.*.w"}
+    np.testing.assert_allclose(table["expected"], 0.1)
+    assert table["times"].idxmax() == 4
+
+
+@pytest.mark.unchecked
 def test_a_perfect_layer_a_broken_one_and_a_short_panel_have_no_residual():
     table = reconstruction.trend(Errors([0.1, 0.0, 0.1, float("nan"), 0.1]))
     assert list(table["residual"].isna()) == [False, True, False, True, False]
