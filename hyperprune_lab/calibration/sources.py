@@ -61,12 +61,12 @@ def open_source(text: str | None, seed: int) -> Source:
 
     Raises UserError where there is no such file or data set; errors inside the text come while it is read.
     """
-    if text in (None, STORIES):
-        details = {"story_seed": _story_seed(seed)}
+    if text is None or text == STORIES:
+        told: dict[str, Any] = {"story_seed": _story_seed(seed)}
         if text == STORIES:
-            return Source("story world", lambda: _stories(seed), details, seeded=True)
+            return Source("story world", lambda: _stories(seed), told, seeded=True)
         prose = _prose()
-        return Source("story world and prose", lambda: _mixed(seed, prose), details, seeded=True)
+        return Source("story world and prose", lambda: _mixed(seed, prose), told, seeded=True)
     if text == "wikitext2":
         details = {"repository": WIKITEXT[0], "revision": WIKITEXT[1], "split": "train"}
         return Source(text, lambda: _articles(wikitext_rows("train")), details)
