@@ -76,7 +76,7 @@ class Digests:
 
 
 class _Kept:
-    """What was read of one run, by what a change of it would change."""
+    """What was read of one run; of each block, as it stood at several events."""
 
     def __init__(self) -> None:
         self.lock = threading.Lock()
@@ -108,12 +108,14 @@ def digests(run: Run, as_of: int | None = None, seconds: float | None = None) ->
         end = None if seconds is None else time.monotonic() + seconds
         found: list[InputDigest] = []
         left, read = 0, 0
-        for block, key in _keys(run, as_of):
+        generation = run.generation
+        for block, filed in _filed(run, as_of):
+            key = (generation, block, filed)
             if key not in kept.blocks:
                 if end is not None and read and time.monotonic() > end:
                     left += 1
                     continue
-                kept.blocks[key] = _of_block(run, block, as_of, kept.sources)
+                kept.blocks[key] = _of_block(run, block, filed, kept.sources)
                 read += 1
             kept.blocks.move_to_end(key)
             found += kept.blocks[key]
@@ -122,23 +124,17 @@ def digests(run: Run, as_of: int | None = None, seconds: float | None = None) ->
         return Digests(tuple(found), left, kept.sources is not None)
 
 
-def _keys(run: Run, as_of: int | None) -> list[tuple[int, object]]:
-    """Measured blocks in order, each with what a change of it would change."""
-    newest: dict[int, dict[tuple[str, str | None], int]] = {}
-    for event in run.events(kinds=("InputMeasured", "ModuleDecided")):
-        if event.block is not None and (as_of is None or event.seq <= as_of):
-            newest.setdefault(event.block, {})[event.kind, event.subject] = event.seq
-    # Arrays come with the file that ends a block, later than the events.
-    files: dict[int | None, int] = {}
+def _filed(run: Run, as_of: int | None) -> list[tuple[int, int]]:
+    """Finished blocks in order of depth, each with the event that filed its newest arrays.
+
+    Replayed, a block appears at the event at which it appeared in the run: arrays come with the file that ends a block.
+    """
+    newest: dict[int, int] = {}
     for file in run.artefacts():
-        if file.kind in ("masks", "evidence"):
-            files[file.block] = max(files.get(file.block, 0), file.seq)
-    generation = run.generation
-    return [
-        (block, (generation, block, tuple(sorted(seqs.values())), files[block]))
-        for block, seqs in sorted(newest.items())
-        if block in files and any(kind == "InputMeasured" for kind, _ in seqs)
-    ]
+        known = file.kind in ("masks", "evidence") and (as_of is None or file.seq <= as_of)
+        if known and file.block is not None:
+            newest[file.block] = max(newest.get(file.block, 0), file.seq)
+    return sorted(newest.items())
 
 
 def step_table(digests: Sequence[InputDigest]) -> pd.DataFrame:
@@ -176,7 +172,7 @@ def grid_counts(
     return counts
 
 
-def _of_block(run: Run, block: int, as_of: int | None, sources: Sources | None) -> tuple[InputDigest, ...]:
+def _of_block(run: Run, block: int, as_of: int, sources: Sources | None) -> tuple[InputDigest, ...]:
     table = readers(run, [block], as_of, sources)
     return tuple(_digest(block, str(name), part) for name, part in table.groupby("input", sort=False))
 
