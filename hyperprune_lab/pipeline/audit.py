@@ -22,7 +22,7 @@ from hyperprune_lab.events import (
 from hyperprune_lab.models.inputs import record_inputs
 from hyperprune_lab.pipeline.dense import DenseStreams
 from hyperprune_lab.pipeline.environment import peak_memory
-from hyperprune_lab.pipeline.evidence import propagation
+from hyperprune_lab.pipeline.evidence import propagation, total_error
 from hyperprune_lab.pipeline.gather import Stream
 from hyperprune_lab.pipeline.state import RunState
 from hyperprune_lab.pipeline.subject import Subject
@@ -33,10 +33,13 @@ _SEQUENCES = 8
 
 @torch.no_grad()
 def audit(subject: Subject, streams: DenseStreams, state: RunState) -> Iterator[Event]:
-    """Measure the propagation of error through the masked model, original weights."""
+    """Measure the propagation of error through the masked model, original weights.
+
+    Where a compensation has made other weights, ``error_rel_compensated`` is what is left of the total with them.
+    """
     started = time.monotonic()
-    dense = pruned = Stream.start(subject, streams.judging.ids[:_SEQUENCES])
-    masks = state.masks["final"]
+    dense = pruned = mended = Stream.start(subject, streams.judging.ids[:_SEQUENCES])
+    masks, weights = state.masks["final"], state.weights.get("final", {})
     yield StageStarted(STAGE, len(subject.blocks))
     for block, linears in enumerate(subject.linears):
         block_started = time.monotonic()
@@ -46,6 +49,12 @@ def audit(subject: Subject, streams: DenseStreams, state: RunState) -> Iterator[
         subject.apply_masks(here)
         pruned_inputs, pruned = _inputs(subject, block, pruned)
         subject.restore(block)
+        mended_inputs: dict[str, Tensor] = {}
+        if weights:
+            prefix = subject.blocks.prefix(block) + "."
+            subject.apply_weights({name: value for name, value in weights.items() if name.startswith(prefix)})
+            mended_inputs, mended = _inputs(subject, block, mended)
+            subject.restore(block)
         for linear in linears:
             if linear.name not in here:
                 continue
@@ -53,7 +62,16 @@ def audit(subject: Subject, streams: DenseStreams, state: RunState) -> Iterator[
             parts = propagation(
                 weight, weight * here[linear.name], dense_inputs[linear.name], pruned_inputs[linear.name]
             )
-            yield ModuleMeasured(STAGE, block, linear.name, parts.scalars())
+            scalars = parts.scalars()
+            if linear.name in mended_inputs:
+                stored = weights[f"{linear.name}.weight"]
+                scalars["error_rel_compensated"] = total_error(
+                    weight,
+                    stored.T if linear.transposed else stored,
+                    dense_inputs[linear.name],
+                    mended_inputs[linear.name],
+                )
+            yield ModuleMeasured(STAGE, block, linear.name, scalars)
         yield BlockFinished(STAGE, block, time.monotonic() - block_started, peak_memory(subject.device))
     yield StageFinished(STAGE, time.monotonic() - started)
 

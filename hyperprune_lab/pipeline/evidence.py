@@ -166,3 +166,15 @@ def propagation(
     cross = 2.0 * float((inherited * local).sum())
     parts = float(local.square().sum()), float(inherited.square().sum())
     return Propagation(parts[0] / energy, parts[1] / energy, cross / energy, (sum(parts) + cross) / energy)
+
+
+def total_error(
+    weight: Float[Tensor, "out in"],
+    other: Float[Tensor, "out in"],
+    x_dense: Float[Tensor, "tokens in"],
+    x_other: Float[Tensor, "tokens in"],
+) -> float:
+    """||W x_dense - W' x_other||^2 over the dense output's energy, for any other weights and inputs."""
+    expected = x_dense.float() @ weight.T
+    missed = expected - x_other.float() @ other.float().T
+    return float(missed.square().sum()) / (float(expected.square().sum()) or 1.0)

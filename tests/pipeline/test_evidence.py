@@ -20,7 +20,7 @@ from hyperprune_lab.pipeline.run import Workbench
 from hyperprune_lab.pipeline.state import RunState
 from hyperprune_lab.pipeline.subject import Subject
 
-from .tiny import masks, result, run_all
+from .tiny import masks, result, run_all, weights
 
 # -- the identity of propagation
 
@@ -64,42 +64,46 @@ def test_an_input_without_energy_has_no_error():
 
 @pytest.fixture(scope="module", params=["llama", "gpt2"])
 def bench(shop, request):
-    """An opened model with its data, and Wanda's masks of a run."""
-    config = shop.config(request.param, compensation="none")
+    """An opened model with its data, and Wanda's masks of a run with least squares under them."""
+    config = shop.config(request.param, compensation="linear")
     return Workbench.open(config), run_all(config)
 
 
-def test_the_audit_measures_the_masked_model_as_it_runs(bench):
-    """The total error of every linear, against hooks on the dense and the masked model."""
+def outputs_of(subject, ids):
+    """What every linear makes of its input as the model now stands, bias left out."""
+    hooks, found = [], {}
+    for name, linear in subject.by_name.items():
+        bias = getattr(linear.module, "bias", None)
+
+        def keep(_module, _args, output, name=name, bias=bias):
+            found[name] = (output if bias is None else output - bias).double()
+
+        hooks.append(linear.module.register_forward_hook(keep))
+    with torch.no_grad():
+        subject.model(ids)
+    for hook in hooks:
+        hook.remove()
+    return found
+
+
+def test_the_audit_measures_the_pruned_models_as_they_run(bench):
+    """The total errors of every linear, against hooks on the dense, the masked and the compensated model."""
     workbench, events = bench
-    subject = workbench.subject
+    subject, ids = workbench.subject, workbench.calibration.heldout
     chosen = {name: torch.from_numpy(mask) for name, mask in masks(events).items()}
-    outputs = {}
-
-    def observe():
-        hooks, found = [], {}
-        for name, linear in subject.by_name.items():
-            bias = getattr(linear.module, "bias", None)
-
-            def keep(_module, _args, output, name=name, bias=bias):
-                found[name] = (output if bias is None else output - bias).double()
-
-            hooks.append(linear.module.register_forward_hook(keep))
-        with torch.no_grad():
-            subject.model(workbench.calibration.heldout)
-        for hook in hooks:
-            hook.remove()
-        return found
-
-    outputs["dense"] = observe()
+    mended = {name: torch.from_numpy(weight) for name, weight in weights(events).items()}
+    dense = outputs_of(subject, ids)
     with subject.wearing(chosen):
-        outputs["pruned"] = observe()
+        pruned = outputs_of(subject, ids)
+    with subject.wearing(weights=mended):
+        compensated = outputs_of(subject, ids)
     measured = {event.module: event.scalars for event in events if isinstance(event, ev.ModuleMeasured)}
     assert measured.keys() == chosen.keys()
     for name, scalars in measured.items():
-        dense, pruned = outputs["dense"][name], outputs["pruned"][name]
-        total = float((dense - pruned).square().sum() / dense.square().sum())
-        assert scalars["error_rel_total"] == pytest.approx(total, rel=2e-3, abs=1e-5)
+        energy = dense[name].square().sum()
+        for measure, found in (("total", pruned), ("compensated", compensated)):
+            error = float((dense[name] - found[name]).square().sum() / energy)
+            assert scalars[f"error_rel_{measure}"] == pytest.approx(error, rel=2e-3, abs=1e-5)
     first = next(iter(measured.values()))
     assert first["error_rel_inherited"] == 0
     assert any(scalars["error_rel_inherited"] > 0.001 for scalars in measured.values())
