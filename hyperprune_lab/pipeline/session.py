@@ -26,7 +26,11 @@ def run_to_record(config: RunConfig, out: Path, control: RunControl | None = Non
     """
     out = Path(out)
     require_free(out)
-    events = prune(config, control or FileControl(out))
+    yield from record_events(prune(config, control or FileControl(out)), out)
+
+
+def record_events(events: Iterator[Event], out: Path) -> Iterator[Event]:
+    """Record a run's events into ``out`` as they are taken; the folder is made when the first event is there."""
     first = next(events)
     with RecordWriter.create(out) as writer:
         yield from _recorded(_with(first, events), writer, out)
