@@ -1,7 +1,7 @@
 """The JavaScript and CSS of a view, as one text each: shared parts in front, the view's own behind.
 
-Knows nothing about traits. There is no build step: files are joined, and lines that are only comment or
-indentation are dropped, because every view carries its own copy.
+Knows nothing about traits. There is no build step: files are joined, and shared functions that a view does not use,
+comments and indentation are dropped, because every view carries its own copy.
 """
 
 from __future__ import annotations
@@ -27,11 +27,12 @@ def esm(view: str, *parts: str) -> str:
     All of them live in one scope: no imports, no template literal over several lines.
     """
     shared = [f"shared/{name}" for name in _SHARED]
-    texts = [_read(f"js/{name}.js") for name in (*shared, *parts, view)]
     named = [
-        f"const {name}={json.dumps(value, separators=(',', ':'))};" for name, value in constants().items()
+        f"const {name} = {json.dumps(value, separators=(',', ':'))};" for name, value in constants().items()
     ]
-    return "\n".join([*named, *map(_squeezed, texts)])
+    common = "\n".join([*named, *(_read(f"js/{name}.js") for name in shared)])
+    own = "\n".join(_read(f"js/{name}.js") for name in (*parts, view))
+    return _squeezed(f"{_used(common, own)}\n{own}")
 
 
 @cache
@@ -51,13 +52,40 @@ def _read(name: str) -> str:
     return (_FOLDER / name).read_text(encoding="utf-8")
 
 
+def _used(common: str, own: str) -> str:
+    """Those declarations of ``common`` that ``own`` names, or that one of these names in turn.
+
+    A declaration begins at the left margin. A name counts wherever it stands: too much may stay, nothing is missing.
+    """
+    found = list(_DECLARED.finditer(common))
+    ends = [*(one.start() for one in found[1:]), len(common)]
+    texts = {
+        one["name"]: _COMMENT.sub("", common[one.start() : end])
+        for one, end in zip(found, ends, strict=True)
+    }
+    words = {name: set(_WORD.findall(text)) for name, text in texts.items()}
+    wanted, used = set(_WORD.findall(own)), set[str]()
+    while wanted & (texts.keys() - used):
+        new = wanted & (texts.keys() - used)
+        used |= new
+        wanted = set().union(*(words[name] for name in new))
+    return "".join(text for name, text in texts.items() if name in used)
+
+
+_DECLARED = re.compile(r"^(?:async )?(?:function|const|class) (?P<name>\w+)", re.MULTILINE)
+_COMMENT = re.compile(r"^[ ]*//.*\n?", re.MULTILINE)
+_WORD = re.compile(r"\w+")
+
+
 def _squeezed(text: str) -> str:
     lines = (line.strip() for line in text.splitlines())
-    return _TOKENS.sub(_tight, "\n".join(line for line in lines if line and not line.startswith("//")))
+    tight = _TOKENS.sub(_tight, "\n".join(line for line in lines if line and not line.startswith("//")))
+    return _NEEDLESS_END.sub("", tight)
 
 
-# Strings, template literals and regular expressions stay as they are; blanks around other signs go. Line ends stay,
-# because JavaScript ends statements at some of them.
+# Strings, template literals and regular expressions stay as they are; blanks around other signs go. Line ends stay
+# where JavaScript may end a statement at them; no text or pattern goes on over a line end.
+_NEEDLESS_END = re.compile(r"(?<=[;,{(\[])\n|\n(?=[})\]])")
 _TOKENS = re.compile(
     r"""(?P<kept>"(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*'|`(?:[^`\\]|\\.)*`"""
     r"""|(?:(?<=[(,=:\[!&|?{};])|(?<=[(,=:\[!&|?{};] ))/(?![/*])(?:[^/\\\n\[]|\\.|\[(?:[^\]\\\n]|\\.)*\])+/[a-z]*)"""
