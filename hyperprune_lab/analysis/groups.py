@@ -19,6 +19,7 @@ from hyperprune_lab.analysis.sources import Sources
 from hyperprune_lab.errors import UserError
 from hyperprune_lab.events import Arrays
 from hyperprune_lab.patterns import LARGEST_TABLE, NMPattern
+from hyperprune_lab.record.masks import PackedMask
 from hyperprune_lab.record.reader import Run
 
 SHOWN = 70
@@ -95,6 +96,27 @@ def explain(
         UserError: no such module, row or group, or no mask of it yet.
     """
     mask = run.packed_mask(module, stage, as_of)
+    measured = input_of(run, module, as_of)
+    arrays: Arrays = {} if measured is None else measured.arrays(run)
+    return explain_from(
+        mask, run.evidence("module", module, stage, as_of), arrays, module, row, group, sources
+    )
+
+
+def explain_from(
+    mask: PackedMask,
+    evidence: Arrays,
+    input_arrays: Arrays,
+    module: str,
+    row: int,
+    group: int,
+    sources: Sources | None = None,
+) -> GroupExplanation:
+    """``explain`` from what was read already: the mask, its arrays, those of its input. For many groups of one linear.
+
+    Raises:
+        UserError: no such row or group.
+    """
     rows, in_features = mask.shape
     pattern = mask.pattern
     if not (0 <= row < rows and 0 <= group < in_features // pattern.group):
@@ -103,20 +125,17 @@ def explain(
             f"there is no group {group} in row {row}."
         )
     columns = group * pattern.group, (group + 1) * pattern.group
-    evidence = run.evidence("module", module, stage, as_of)
     kept = _window(mask.packed, row, columns)
     choices = {
         name: _window(evidence[f"mask_{name}"], row, columns)
         for name in ("wanda", "magnitude")
         if f"mask_{name}" in evidence and evidence[f"mask_{name}"].shape == mask.packed.shape
     }
-    measured = input_of(run, module, as_of)
-    arrays: Arrays = {} if measured is None else measured.arrays(run)
-    rms = arrays["channel_rms"][slice(*columns)] if "channel_rms" in arrays else None
+    rms = input_arrays["channel_rms"][slice(*columns)] if "channel_rms" in input_arrays else None
     weights = None
     if sources is not None and sources.has(module):
         weights = sources.weight(module, row, slice(*columns)).astype(np.float64)
-    gram, basis = _gram(arrays, pattern, group, in_features, weights is not None)
+    gram, basis = _gram(input_arrays, pattern, group, in_features, weights is not None)
     table, ranked = _patterns(pattern, kept, choices)
     candidates = _ranked(table, kept, choices, weights, gram, ranked)
     return GroupExplanation(
