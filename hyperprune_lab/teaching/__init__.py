@@ -14,9 +14,10 @@ _PLACES = {
     "Prediction": "hyperprune_lab.teaching.prediction",
     "show_progress": "hyperprune_lab.teaching.progress",
     "present": "hyperprune_lab.teaching.presentation",
-    "picture": "hyperprune_lab.teaching.picture",
-    "recorded": "hyperprune_lab.teaching.recorded",
-    "demo_block": "hyperprune_lab.teaching.demo_block",
+    "picture": "hyperprune_lab.teaching.pictures",
+    "draw_weights": "hyperprune_lab.teaching.pictures",
+    "recorded": "hyperprune_lab.teaching.recorded_run",
+    "demo_block": "hyperprune_lab.teaching.block_of_demo",
     "Feedback": "hyperprune_lab.teaching.feedback",
 }
 

@@ -1,10 +1,9 @@
 """Builds the notebooks: runs each in a fresh kernel and saves it as people will read it.
 
-    python -m hyperprune_lab.teaching.build [names] [--source FOLDER]
+    python -m hyperprune_lab.teaching.build [names]
 
 Without names, all of them. Nothing is saved where a cell fails or where the result must not be published (see
-`hyperprune_lab.teaching.notebook.problems`). With ``--source``, cells are taken from percent files in that folder.
-Knows nothing about what a notebook teaches.
+`hyperprune_lab.teaching.notebook.problems`). Knows nothing about what a notebook teaches.
 """
 
 from __future__ import annotations
@@ -22,9 +21,8 @@ from nbclient.exceptions import CellExecutionError
 from nbformat import NotebookNode
 
 from hyperprune_lab.errors import UserError
-from hyperprune_lab.teaching import percent, progress
+from hyperprune_lab.teaching import progress
 from hyperprune_lab.teaching.notebook import (
-    FOLDER,
     as_text,
     clear,
     named_notebooks,
@@ -76,13 +74,13 @@ def execute(notebook: NotebookNode, folder: Path) -> list[float]:
     return seconds
 
 
-def build(path: Path, notebook: NotebookNode | None = None) -> list[float]:
-    """Run the notebook and save it over itself; ``notebook`` replaces what stands in the file.
+def build(path: Path) -> list[float]:
+    """Run the notebook and save it over itself; return each cell's seconds.
 
     Raises:
         UserError: a cell failed, or the result must not be saved; the file is then as it was.
     """
-    notebook = read(path) if notebook is None else notebook
+    notebook = read(path)
     seconds = execute(notebook, path.parent)
     normalize(notebook)
     wrong = problems(notebook)
@@ -99,19 +97,16 @@ def main(arguments: list[str] | None = None) -> int:
     """The command line; 0 where every notebook was saved."""
     parser = argparse.ArgumentParser(prog="python -m hyperprune_lab.teaching.build", description=__doc__)
     parser.add_argument("names", nargs="*", help="beginnings of names, such as 01")
-    parser.add_argument(
-        "--source", type=Path, help="a folder with percent files (NAME.py) to take the cells from"
-    )
     chosen = parser.parse_args(arguments)
     failed = 0
     try:
-        jobs = _jobs(chosen.names, chosen.source)
+        paths = named_notebooks(chosen.names)
     except UserError as error:
         print(error, file=sys.stderr)
         return 2
-    for path, notebook in jobs:
+    for path in paths:
         try:
-            seconds = build(path, notebook)
+            seconds = build(path)
         except UserError as error:
             print(error, file=sys.stderr)
             failed += 1
@@ -122,17 +117,6 @@ def main(arguments: list[str] | None = None) -> int:
             if spent > _SLOW_SECONDS:
                 print(f"  cell {place}: {spent:.1f} s  {cells[place].source.splitlines()[0][:70]}")
     return 1 if failed else 0
-
-
-def _jobs(names: list[str], source: Path | None) -> list[tuple[Path, NotebookNode | None]]:
-    if source is None:
-        return [(path, None) for path in named_notebooks(names)]
-    found = sorted(path for path in source.glob("*.py") if not names or path.name.startswith(tuple(names)))
-    if not found:
-        raise UserError(f"{source} has no percent file of that name.")
-    return [
-        (FOLDER / f"{path.stem}.ipynb", percent.parse(path.read_text(encoding="utf-8"))) for path in found
-    ]
 
 
 @contextmanager

@@ -1,6 +1,6 @@
 """Static pictures in a lesson: the project's style, always with words for those who cannot see them.
 
-Knows nothing about what is drawn.
+Knows nothing about what a picture is to show, except how a few weights look.
 """
 
 from __future__ import annotations
@@ -9,9 +9,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+import numpy as np
+from jaxtyping import Bool, Float
+from matplotlib.patches import Rectangle
+
 from hyperprune_lab.views import theme
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 
@@ -28,3 +33,41 @@ def picture(height_px: int, says: str, width_px: int = theme.WIDTH_PX) -> Iterat
         image = theme.png(figure)
     size = {"width": width_px, "height": height_px, "alt": says}
     display({"image/png": image, "text/plain": says}, metadata={"image/png": size}, raw=True)
+
+
+def draw_weights(
+    axes: Axes,
+    weight: Float[np.ndarray, "out in"],
+    mask: Bool[np.ndarray, "out in"] | None = None,
+    group: int = 4,
+    loudest: float | None = None,
+) -> None:
+    """A few weights as cells: filled by size with the value written in, pruned ones empty with a dot.
+
+    Lines divide the groups along the inputs (none with ``group`` 0). ``loudest`` is the size that gets the darkest
+    color (default: the largest here), so that several pictures can share one scale.
+    """
+    palette = theme.PALETTES["light"]
+    rows, columns = weight.shape
+    top = loudest or float(np.abs(weight).max()) or 1.0
+    colors = theme.magnitudes().reversed()
+    for row in range(rows):
+        for column in range(columns):
+            kept = mask is None or bool(mask[row, column])
+            share = min(1.0, abs(float(weight[row, column])) / top)
+            color = colors(share) if kept else palette.background
+            axes.add_patch(
+                Rectangle(
+                    (column - 0.5, row - 0.5), 1, 1, facecolor=color, edgecolor=palette.grid, linewidth=0.8
+                )
+            )
+            ink = palette.ink if share < 0.55 else palette.background
+            if kept:
+                text = theme.fmt_signed(float(weight[row, column]), 1)
+                axes.text(column, row, text, ha="center", va="center", color=ink, fontsize=8.6)
+            else:
+                axes.plot(column, row, ".", color=palette.line, markersize=4)
+    for column in range(0, columns + 1, group) if group else ():
+        axes.axvline(column - 0.5, color=palette.ink, linewidth=1.6)
+    axes.set(xlim=(-0.56, columns - 0.44), ylim=(rows - 0.44, -0.56), aspect="equal", xticks=[], yticks=[])
+    axes.spines[:].set_visible(False)

@@ -6,6 +6,7 @@ the same, and where nobody predicted the measurement is told all the same.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 from hyperprune_lab.teaching.feedback import Feedback, marked_up
@@ -99,14 +100,51 @@ def predict(question: str, **options: str) -> Prediction:
     ``options`` are letters with their texts: ``predict("How many?", a="six", b="sixteen")``.
     """
     asked = Prediction(question, options)
+    _show(asked)
+    return asked
+
+
+@dataclass(frozen=True)
+class Question:
+    """A question to predict on, with all that is said afterwards, so that the notebook itself gives nothing away.
+
+    Call it to ask. ``because`` may name measured numbers, as in ``"it fell to {error:.2f}"``; `Asked.reveal` fills them
+    in. ``wrong`` has, by letter, the idea behind each wrong prediction.
+    """
+
+    text: str
+    options: dict[str, str]
+    right: str
+    because: str
+    wrong: dict[str, str]
+
+    def __call__(self) -> Asked:
+        asked = Asked(self)
+        _show(asked)
+        return asked
+
+
+class Asked(Prediction):
+    """A `Question` that has been asked."""
+
+    def __init__(self, question: Question) -> None:
+        super().__init__(question.text, question.options)
+        self._question = question
+
+    def reveal(self, **measured: float) -> Feedback:
+        """Compare with what was measured."""
+        question = self._question
+        return self.compare(question.right, question.because.format(**measured), **question.wrong)
+
+
+def _show(asked: Prediction) -> None:
     try:
         from IPython.core.getipython import get_ipython
         from IPython.display import display
     except ImportError:
         print(repr(asked))
-        return asked
+        return
     if get_ipython() is None:
         print(repr(asked))
     else:
         display(asked)
-    return asked

@@ -79,8 +79,14 @@ def test_it_ends_with_a_summary_and_a_way_on(path):
 
 @every_notebook
 def test_it_asks_before_it_shows(path):
-    assert sum("teaching.predict(" in cell.source for cell in strict(read(path))) >= 1
-    assert sum(".compare(" in cell.source for cell in strict(read(path))) >= 1
+    """A prediction is asked for, and what came out is compared with it later."""
+    code = [cell.source for cell in strict(read(path))]
+    asked = [
+        place for place, source in enumerate(code) if re.search(r"teaching\.predict\(|\bask_\w+\(", source)
+    ]
+    told = [place for place, source in enumerate(code) if re.search(r"\.compare\(|\.reveal\(", source)]
+    assert len(asked) == len(told) >= 1
+    assert all(before < after for before, after in zip(asked, told, strict=True))
 
 
 @every_notebook

@@ -29,3 +29,10 @@ def test_presentation_scales_text_and_views_within_reason(asked, given):
 def test_presentation_can_be_switched_off():
     assert "--hp-scale: 1;" in present(on=False)._repr_html_()
     assert "off" in repr(present(on=False))
+
+
+def test_every_name_of_the_facade_is_what_it_says_whatever_was_imported_before():
+    from hyperprune_lab import teaching
+
+    for _ in range(2):
+        assert all(callable(getattr(teaching, name)) for name in teaching.__all__)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from hyperprune_lab.teaching.prediction import Prediction, predict
+from hyperprune_lab.teaching.prediction import Prediction, Question, predict
 
 OPTIONS = {"a": "six", "b": "sixteen"}
 
@@ -55,3 +55,14 @@ def test_in_a_notebook_a_click_chooses_and_the_saved_page_still_reads():
     assert asked.choice == "b"
     assert "Noted" in said.value
     assert asked._repr_mimebundle_()[0] == bundle, "showing it again does not ask again"
+
+
+def test_a_question_keeps_its_answer_until_it_is_revealed(capsys):
+    ask = Question(
+        "How many?", OPTIONS, right="a", because="It was {count:.0f}.", wrong={"b": "Every subset."}
+    )
+    asked = ask()
+    assert capsys.readouterr().out == "Your prediction: How many?\n  a) six\n  b) sixteen\n"
+    asked.choose("b")
+    assert asked.reveal(count=6.2).body.splitlines()[1:] == ["It was 6.", "Every subset."]
+    assert ask().choice is None, "asked again, nobody has predicted yet"
