@@ -60,8 +60,7 @@ def _used(common: str, own: str) -> str:
     found = list(_DECLARED.finditer(common))
     ends = [*(one.start() for one in found[1:]), len(common)]
     texts = {
-        one["name"]: _COMMENT.sub("", common[one.start() : end])
-        for one, end in zip(found, ends, strict=True)
+        one["name"]: _COMMENT.sub("", common[one.start() : end]) for one, end in zip(found, ends, strict=True)
     }
     words = {name: set(_WORD.findall(text)) for name, text in texts.items()}
     wanted, used = set(_WORD.findall(own)), set[str]()
