@@ -34,7 +34,7 @@ function frame({ model, el }, view) {
   const badge = h("span", { class: "hp-badge" });
   const measure = h("select", { class: "hp-measure", "aria-label": "Measure", tabindex: -1, on: { change: () => v.setOption("measure", measure.value) } });
   const tools = h("span", { class: "hp-tools" });
-  const follow = button("", "", () => v.send("follow", {}), { hidden: true });
+  const follow = button("", "", () => v.send("follow", {}), { class: "hp-button hp-follow", hidden: true });
   const help = h("div", { class: "hp-help", hidden: true });
   const menu = h("div", { class: "hp-menu", role: "menu", hidden: true });
   const helpButton = button("?", "How to read this, and how it can mislead (?)", () => toggle(help, helpButton), { "aria-expanded": "false" });
@@ -77,8 +77,9 @@ function frame({ model, el }, view) {
     // Set an option of the Python view (a trait tagged asked=True), shown at once in v.options.
     setOption(name, value) {
       v.options = { ...v.options, [name]: value };
-      if (!kernel.live) v.note(NEEDS_KERNEL);
       serial = kernel.send("option", { name, value });
+      // A page without a kernel may still hold the answer; then it has heard.
+      if (!kernel.live && kernel.behind()) v.note(NEEDS_KERNEL);
       probe();
       redraw();
     },
@@ -169,6 +170,7 @@ function frame({ model, el }, view) {
       clear(notice, h("span", { text: [problem.module, problem.cause].filter(Boolean).join(": ") }), button(problem.button, problem.button, act));
     }
     notice.hidden = !problem;
+    notice.dataset.kind = problem?.kind ?? "";
     const [replayed, led] = [v.desk.replayed, v.desk.following];
     follow.hidden = !kernel.live || !(replayed || (state === "live" && !led));
     follow.textContent = replayed ? "To the newest moment" : "Follow the run";
@@ -194,10 +196,13 @@ function frame({ model, el }, view) {
     root.dataset.hpSeq = v.seq;
   }
 
+  // A view may hold others, each with a Tab stop of its own.
+  const mine = (node) => node.closest(".hp") === root;
+
   // One Tab stop: Enter goes to the controls inside, Esc comes back, and once more leaves the view.
   function reach(index) {
     root.classList.toggle("hp-inside", index === 0);
-    for (const control of root.querySelectorAll("button, select, input, summary")) control.tabIndex = index;
+    for (const control of root.querySelectorAll("button, select, input, summary")) if (mine(control)) control.tabIndex = index;
   }
 
   function enter(node) {
@@ -236,7 +241,7 @@ function frame({ model, el }, view) {
   }
 
   root.addEventListener("keydown", pressed);
-  root.addEventListener("focusin", (event) => reach(event.target === root ? -1 : 0));
+  root.addEventListener("focusin", (event) => reach(event.target !== root && mine(event.target) ? 0 : -1));
   root.addEventListener("focusout", (event) => root.contains(event.relatedTarget) || reach(-1));
   el.append(root);
 
