@@ -26,6 +26,7 @@ from hyperprune_lab.errors import UserError
 LARGEST_GROUP = 32
 LARGEST_ENUMERATION = 128
 LARGEST_TABLE = 1 << 17
+_LARGEST_CODED_GROUP = 8  # a byte holds the mask of a group: its number is then a look-up away
 
 Array = TypeVar("Array")
 """A numpy array or a torch tensor; what goes in comes out, on the same device."""
@@ -129,15 +130,34 @@ class NMPattern:
         return int((self._grouped(_boolean(mask)).sum(-1) != self.keep).sum())
 
     def ids(self, mask: Array) -> Array:
-        """Lexicographic number ``int32[..., in / group]`` of each group's mask; needs no table.
+        """Lexicographic number ``int32[..., in / group]`` of each group's mask; needs no table of patterns.
 
         Raises:
             UserError: a group does not keep exactly ``keep`` weights.
         """
-        broken = self.violations(mask)
-        if broken:
+        if self.group <= _LARGEST_CODED_GROUP:
+            ids: Any = self._coded_ids(mask)
+            whole = not bool((ids < 0).any())
+        else:
+            whole = not self.violations(mask)
+            ids = self._counted_ids(mask) if whole else None
+        if not whole:
+            broken = self.violations(mask)
             raise UserError(f"{broken} groups of the mask do not keep exactly {self.keep} of {self.group}.")
-        grouped: Any = self._grouped(mask)
+        return ids
+
+    def _coded_ids(self, mask: Any) -> Any:
+        """As ``ids``, -1 where a group is broken."""
+        grouped = self._grouped(_boolean(mask))
+        code = _bytes(grouped[..., 0])
+        for position in range(1, self.group):
+            code = code | (_bytes(grouped[..., position]) << position)
+        torch = _torch_of(mask)
+        return _beside(mask, _coded(self.keep, self.group))[code.int() if torch is not None else code]
+
+    def _counted_ids(self, mask: Any) -> Any:
+        """As ``ids`` for whole groups of any size, position by position."""
+        grouped = self._grouped(mask)
         before = _beside(mask, _ranks(self.keep, self.group))
         left = grouped[..., 0] * 0 + self.keep
         ids = left * 0
@@ -268,6 +288,15 @@ def _table(keep: int, group: int) -> np.ndarray:
         table[row, list(kept)] = True
     table.flags.writeable = False
     return table
+
+
+@lru_cache(maxsize=64)
+def _coded(keep: int, group: int) -> np.ndarray:
+    """``[2 ** group]``: the number of the mask whose bits spell the index, position 0 lowest; else -1."""
+    numbers = np.full(1 << group, -1, dtype=np.int32)
+    for number, kept in enumerate(combinations(range(group), keep)):
+        numbers[sum(1 << position for position in kept)] = number
+    return numbers
 
 
 @lru_cache(maxsize=64)

@@ -105,13 +105,18 @@ class Chooser(nn.Module):
         return prior_logits(self.head(linear), linear.prior[rows], energies, strength)
 
     def logits(
-        self, linear: LinearContext, rows: Tensor | slice = slice(None), features: Tensor | None = None
+        self,
+        linear: LinearContext,
+        rows: Tensor | slice = slice(None),
+        features: Tensor | None = None,
+        prior: Tensor | None = None,
     ) -> Float[Tensor, "rows groups outputs"]:
-        """Logits of every group of ``rows``; ``features`` may be handed in where they are kept."""
+        """Logits of every group of ``rows``; ``features`` and ``prior`` logits may be handed in where they are kept."""
         if features is None:
             features = group_features(self.settings.features, linear, rows)
-        added = self.network(linear)(features, linear.block, self.components.index(linear.component))
-        total = self.prior(linear, rows) + added
+        if prior is None:
+            prior = self.prior(linear, rows)
+        total = prior + self.network(linear)(features, linear.block, self.components.index(linear.component))
         residual = self.residuals.get(linear.name)
         return total if residual is None else total + residual[rows]
 

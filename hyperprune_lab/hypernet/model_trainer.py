@@ -60,6 +60,15 @@ class ModelStageState:
     step: int = 0
 
 
+@dataclass(frozen=True, eq=False)
+class _Kept:
+    """What does not change during a round, of one linear: features (bf16), the prior's logits and its patterns."""
+
+    features: Float[Tensor, "out groups features"]
+    prior: Float[Tensor, "out groups outputs"]
+    prior_ids: Int[Tensor, "out groups"]
+
+
 class ModelTrainer:
     """Runs the rounds of the whole-model stage over the contexts of all linears."""
 
@@ -78,7 +87,7 @@ class ModelTrainer:
         self.feedback = feedback
         self.seed = seed
         self.state = ModelStageState(base=dict(start), best=dict(start))
-        self.features: dict[str, Tensor] = {}
+        self.kept: dict[str, _Kept] = {}
         self.optimizer = self._new_optimizer()
 
     def _new_optimizer(self) -> torch.optim.Adam:
@@ -108,10 +117,14 @@ class ModelTrainer:
         effect, effect_square = self._effects_at(self.state.base)
         for name, context in self.contexts.items():
             self.contexts[name] = at_mask(context, self.state.base[name], effect[name], effect_square[name])
-        self.features = {
-            name: group_features(self.chooser.settings.features, context).to(torch.bfloat16)
-            for name, context in self.contexts.items()
-        }
+        self.kept = {name: self._keep(context) for name, context in self.contexts.items()}
+
+    def _keep(self, context: LinearContext) -> _Kept:
+        return _Kept(
+            features=group_features(self.chooser.settings.features, context).to(torch.bfloat16),
+            prior=self.chooser.prior(context),
+            prior_ids=context.pattern.ids(context.prior),
+        )
 
     def _effects_at(self, masks: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         keep = {name: mask.float() for name, mask in masks.items()}
@@ -179,12 +192,13 @@ class ModelTrainer:
             yield slice(start, start + rows)
 
     def logits(self, context: LinearContext, rows: Tensor | slice) -> Float[Tensor, "rows groups outputs"]:
-        """Logits from the features of this round."""
+        """Logits from the features and the prior of this round."""
+        own = self.kept[context.name]
+        prior = own.prior[rows]
         if not self.settings.network:
-            total = self.chooser.prior(context, rows)
             residual = self.chooser.residuals.get(context.name)
-            return total if residual is None else total + residual[rows]
-        return self.chooser.logits(context, rows, self.features[context.name][rows].float())
+            return prior if residual is None else prior + residual[rows]
+        return self.chooser.logits(context, rows, own.features[rows].float(), prior)
 
     @torch.no_grad()
     def _soft_masks(self, temperature: float) -> tuple[dict[str, Tensor], dict[str, float]]:
@@ -202,7 +216,7 @@ class ModelTrainer:
                 entropy += float(shares.sum())
                 # The same groups whatever the chunks.
                 band.append(shares.flatten()[-rows.start * context.groups % _BAND_STRIDE :: _BAND_STRIDE])
-                agreement += float((head.hard_ids(logits) == context.pattern.ids(context.prior[rows])).sum())
+                agreement += float((head.hard_ids(logits) == self.kept[name].prior_ids[rows]).sum())
             keep[name] = soft
             groups += len(context.weight) * context.groups
         means = {"entropy": entropy / groups, "agreement_prior": agreement / groups}

@@ -13,6 +13,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
+from hyperprune_lab.evaluate.divergence import kl_to
 from hyperprune_lab.pipeline.dense import DenseStream, DenseStreams
 from hyperprune_lab.pipeline.gather import BATCH, Stream
 from hyperprune_lab.pipeline.subject import Subject
@@ -22,9 +23,7 @@ def divergence_per_token(
     reference: Float[Tensor, "b window vocabulary"], logits: Float[Tensor, "b window vocabulary"]
 ) -> Float[Tensor, ""]:
     """KL(reference || logits), mean over tokens, in nats (fp32)."""
-    log_p = torch.log_softmax(reference.float(), -1)
-    log_q = torch.log_softmax(logits.float(), -1)
-    return (log_p.exp() * (log_p - log_q)).sum(-1).mean()
+    return kl_to(reference.flatten(0, 1), logits.flatten(0, 1)).mean()
 
 
 @dataclass(eq=False)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from hyperprune_lab.pipeline.config import RunConfig
-from hyperprune_lab.pipeline.run import _settings as settings_of
+from hyperprune_lab.pipeline.run import settings_of
 
 
 @pytest.mark.parametrize(
