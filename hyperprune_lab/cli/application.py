@@ -77,6 +77,7 @@ for command in (
     inspecting.verify,
     inspecting.evaluate,
     inspecting.show,
+    inspecting.copy,
     inspecting.regenerate,
     inspecting.coverage,
     inspecting.methods,

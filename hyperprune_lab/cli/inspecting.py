@@ -1,4 +1,4 @@
-"""The commands that look: verify, evaluate, show, regenerate, coverage, methods, doctor and lab.
+"""The commands that look: verify, evaluate, show, copy, regenerate, coverage, methods, doctor and lab.
 
 Knows nothing about how anything is measured or stored; each asks one function and prints its answer.
 """
@@ -42,6 +42,23 @@ def show(run: options.Run, as_json: options.Json = False) -> None:
 
     summary = summarize(Store(run))
     answer(summary, picture(summary), as_json)
+
+
+def copy(
+    run: options.Run,
+    out: Annotated[Path, typer.Argument(help="The new folder.", show_default=False)],
+    weights: Annotated[
+        bool, typer.Option(help="Take the compensated weights along, the bulk of a record.")
+    ] = False,
+    as_json: options.Json = False,
+) -> None:
+    """Copy a finished run, to be looked at elsewhere: masks, evidence and events, no weights unless asked for."""
+    from hyperprune_lab.record.copy import copy_record
+
+    copied = copy_record(run, out, weights=weights)
+    size = sum(file.stat().st_size for file in copied.rglob("*") if file.is_file())
+    rows = [("copy", str(copied)), ("size", f"{size / 1e6:.1f} MB")]
+    answer({"run": str(copied), "bytes": size}, two_columns(rows, f"Copy of {run}"), as_json)
 
 
 def evaluate(

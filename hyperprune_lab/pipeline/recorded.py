@@ -150,6 +150,8 @@ class RecordedRun:
                 if dense is None or array.shape != tuple(dense.shape) or not np.isfinite(array).all():
                     raise UserError(f"{self.path} is damaged: its weights {name} do not fit the model.")
                 weights[name] = torch.from_numpy(np.array(array)).to(self.subject.device)
+        if not weights:
+            raise UserError(f"{self.path} was copied without its compensated weights: ask the original run.")
         return weights
 
     def _left_dense(self, names: set[str]) -> bool:
