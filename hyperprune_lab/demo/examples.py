@@ -49,7 +49,7 @@ EXAMPLES: dict[str, Recipe] = {
 
 
 def make(name: str, folder: Path) -> Path:
-    """Run one example and leave its record, without weights, in ``folder/name``; raises ``UserError`` where it exists."""
+    """Run one example and leave its record, without weights, in ``folder/name``, which must not exist."""
     require_free(folder / name)
     with tempfile.TemporaryDirectory() as workshop:
         run = Path(workshop) / name
