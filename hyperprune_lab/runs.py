@@ -1,10 +1,12 @@
-"""Recorded runs by a short name: the examples that come with the project, and the newest run in a folder.
+"""Recorded runs by a short name: the examples that come with the project, the newest in a folder, and names for new ones.
 
 Knows nothing about what is in a run; needs no torch.
 """
 
 from __future__ import annotations
 
+import os
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +18,9 @@ if TYPE_CHECKING:
     from hyperprune_lab.record.reader import Run
 
 EXAMPLES = "runs"
+NEW = "runs"
+"""The folder in a project that new runs are written to."""
+_MARKS_OF_A_PROJECT = ("pyproject.toml", ".git")
 
 
 def example(name: str = "hyperprune") -> Run:
@@ -46,6 +51,34 @@ def latest(folder: Path | str) -> Run:
     if not databases:
         raise UserError(f"There is no run in {folder}. A run is what `prune --out` leaves behind.")
     return open_run(max(databases, key=_written).parent)
+
+
+def new_folder(parent: Path | str, *words: str) -> Path:
+    """A folder in ``parent`` that is not there yet, whose name says when and what: ``20260131-093000-wanda-2of4``.
+
+    A colon is no good in file names: a pattern's becomes ``of``.
+    """
+    name = "-".join([datetime.now().strftime("%Y%m%d-%H%M%S"), *(word.replace(":", "of") for word in words)])
+    first = path = Path(parent) / name
+    number = 1
+    while os.path.lexists(path):
+        number += 1
+        path = first.with_name(f"{name}-{number}")
+    return path
+
+
+def home_of_runs(here: Path | str = ".") -> Path:
+    """Where runs that are started ``here`` (in a notebook's folder, say) are written: ``runs`` in the project around it.
+
+    A project is the nearest folder upward with a ``pyproject.toml`` or a repository; without one it is ``here``.
+    """
+    start = Path(here).absolute()
+    around = (folder for folder in (start, *start.parents) if _is_project(folder))
+    return next(around, start) / NEW
+
+
+def _is_project(folder: Path) -> bool:
+    return any((folder / mark).exists() for mark in _MARKS_OF_A_PROJECT)
 
 
 def _written(database: Path) -> int:

@@ -8,8 +8,6 @@ from __future__ import annotations
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import datetime
-from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -21,6 +19,7 @@ from hyperprune_lab.cli.progress import ProgressView
 from hyperprune_lab.cli.tables import results_table, two_columns
 from hyperprune_lab.errors import UserError
 from hyperprune_lab.events import Event, RunFailed, RunFinished, RunStopped
+from hyperprune_lab.runs import NEW, new_folder
 
 if TYPE_CHECKING:
     from hyperprune_lab.pipeline.control import RunControl
@@ -47,7 +46,7 @@ def prune(
 
     chosen = {} if method is None else {"method": method}
     config = options.configuration({**given.settings(), **chosen})
-    folder = out or _new_folder(config.method, str(config.pattern))
+    folder = out or new_folder(NEW, config.method, str(config.pattern))
     if detach:
         pid = launch(config, folder, detach=True)
         rows = [("process", str(pid)), ("record", str(folder)), ("look", f"hyperprune-lab show {folder}")]
@@ -83,7 +82,7 @@ def compare(
     if not names:
         raise UserError("There is nothing to compare: name methods, as in --methods wanda,hyperprune.")
     configs = [options.configuration(_for_method(name, given.settings())) for name in names]
-    folder = out or _new_folder("compare", str(configs[0].pattern))
+    folder = out or new_folder(NEW, "compare", str(configs[0].pattern))
     with stop_on_signal(RunControl()) as control:
         results = follow(compare_runs(configs, folder, control=control))
     answer(results, results_table(results), as_json)
@@ -142,9 +141,3 @@ def _for_method(name: str, settings: dict[str, Any]) -> dict[str, Any]:
     """The settings of a comparison as one method takes them: HyperPrune's own reach no other."""
     own = () if name == "hyperprune" else ("preset", "residual_logits")
     return {key: value for key, value in settings.items() if key not in own} | {"method": name}
-
-
-def _new_folder(*words: str) -> Path:
-    """A folder name in runs/ that says when and what: a colon is no good in file names."""
-    name = "-".join([datetime.now().strftime("%Y%m%d-%H%M%S"), *(word.replace(":", "of") for word in words)])
-    return Path("runs") / name

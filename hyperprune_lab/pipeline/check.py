@@ -29,7 +29,7 @@ from hyperprune_lab.models.sketch import Sketch, sketch_model
 from hyperprune_lab.patterns import NMPattern
 from hyperprune_lab.pipeline import forecast
 from hyperprune_lab.pipeline.budget import windows_read
-from hyperprune_lab.pipeline.config import RunConfig
+from hyperprune_lab.pipeline.config import RunConfig, faults
 from hyperprune_lab.pipeline.environment import choose_device
 from hyperprune_lab.pipeline.run import FULL_EVIDENCE_BELOW, settings_of, stages_of
 
@@ -154,26 +154,11 @@ def _look(
 
 
 def _config(settings: Mapping[str, Any], found: Findings) -> RunConfig | None:
-    """The configuration; every field that is at fault by itself is named, not only the first."""
-    try:
-        return RunConfig.from_json(dict(settings))
-    except (UserError, TypeError, ValueError) as error:
-        whole = error
-    default = {"method": settings.get("method", RunConfig.method)}
-    for name, value in settings.items():
-        parts = {name: {name: value}}
-        if name == "calibration" and isinstance(value, dict):
-            parts = {f"calibration.{key}": {name: {key: inner}} for key, inner in value.items()}
-        for part, alone in parts.items():
-            try:
-                RunConfig.from_json(default | alone)
-            except UserError as error:
-                found.block(part, str(error))
-            except (TypeError, ValueError):
-                found.block(part, f"{value!r} is no value for {part}.")
-    if not found.blockers:
-        found.block("preset" if "preset" in str(whole) else "method", str(whole))
-    return None
+    """The configuration; None where some field is at fault."""
+    mistakes = faults(settings)
+    for name, message in mistakes:
+        found.block(name, message)
+    return None if mistakes else RunConfig.from_json(dict(settings))
 
 
 def _sketch(config: RunConfig, found: Findings) -> Sketch | None:

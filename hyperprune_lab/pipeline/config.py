@@ -5,6 +5,7 @@ Knows nothing about how any of it is carried out.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal, get_args
 
@@ -94,6 +95,31 @@ class RunConfig:
         _refuse_unknown(calibration, CalibrationConfig)
         calibration.setdefault("samples", default_samples(str(values.get("budget", cls.budget))))
         return cls(**values, calibration=CalibrationConfig(**calibration), overrides=overrides)
+
+
+def faults(values: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """What :meth:`RunConfig.from_json` has against these values: (field, message), for every field that is at fault by
+    itself, not only the first. Fields of the calibration are named ``calibration.samples`` and the like.
+    """
+    try:
+        RunConfig.from_json(dict(values))
+        return []
+    except (UserError, TypeError, ValueError) as error:
+        whole = str(error)
+    found = []
+    default = {"method": values.get("method", RunConfig.method)}
+    for name, value in values.items():
+        alone = {name: {name: value}}
+        if name == "calibration" and isinstance(value, dict):
+            alone = {f"calibration.{key}": {name: {key: inner}} for key, inner in value.items()}
+        for part, changed in alone.items():
+            try:
+                RunConfig.from_json(default | changed)
+            except UserError as error:
+                found.append((part, str(error)))
+            except (TypeError, ValueError):
+                found.append((part, f"{value!r} is no value for {part}."))
+    return found or [("preset" if "preset" in whole else "method", whole)]
 
 
 def default_samples(budget: str) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -40,3 +41,15 @@ def test_the_newest_run_of_a_folder(tmp_path: Path):
         moment = database.stat().st_mtime - age
         os.utime(database, (moment, moment))
     assert runs.latest(tmp_path).directory.root.name == "new"
+
+
+def test_a_new_run_gets_a_folder_of_its_own_in_the_project_around(tmp_path: Path):
+    notebooks = tmp_path / "project" / "notebooks"
+    notebooks.mkdir(parents=True)
+    assert runs.home_of_runs(notebooks) == notebooks / "runs"
+    (tmp_path / "project" / "pyproject.toml").touch()
+    assert runs.home_of_runs(notebooks) == tmp_path / "project" / "runs"
+    first = runs.new_folder(tmp_path, "wanda", "2:4")
+    assert re.fullmatch(r"\d{8}-\d{6}-wanda-2of4", first.name)
+    first.mkdir()
+    assert runs.new_folder(tmp_path, "wanda", "2:4") != first
