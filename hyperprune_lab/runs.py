@@ -1,4 +1,4 @@
-"""Recorded runs by a short name: the examples that come with the project, the newest in a folder, and names for new ones.
+"""Recorded runs by a short name: the examples of the project, the newest in a folder; and folders for new ones.
 
 Knows nothing about what is in a run; needs no torch.
 """
@@ -68,7 +68,7 @@ def new_folder(parent: Path | str, *words: str) -> Path:
 
 
 def home_of_runs(here: Path | str = ".") -> Path:
-    """Where runs that are started ``here`` (in a notebook's folder, say) are written: ``runs`` in the project around it.
+    """Where runs that are started ``here``, as in a notebook's folder, go: ``runs`` in the project around it.
 
     A project is the nearest folder upward with a ``pyproject.toml`` or a repository; without one it is ``here``.
     """
