@@ -162,7 +162,7 @@ def too_few_tokens(one: Symptoms, around: Surroundings) -> Verdict | None:
         "Calibrate on more windows or longer ones; for experts of a mixture, see that each gets its share of tokens.",
         _evidence(one, "tokens", "tokens_per_channel", "condition", "error", "error_heldout", "gap"),
         (("reconstruction", "held_out"), ("outliers", "channel_rms")),
-        {"samples": 64},
+        {"method": "descent", "samples": 64},
     )
 
 
@@ -186,7 +186,7 @@ def calibration_mismatch(one: Symptoms, around: Surroundings) -> Verdict | None:
         "Calibrate on text like that which the model will read; mix sources, and keep documents whole.",
         _evidence(one, "error", "error_heldout", "gap", "shift") | {"usual_gap": around.usual_gap},
         (("reconstruction", "held_out"), ("outliers", "channel_rms_heldout")),
-        {"text": None, "samples": 24},
+        {"method": "descent", "samples": 48},
     )
 
 

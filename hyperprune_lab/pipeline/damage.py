@@ -69,7 +69,7 @@ def damage(
     probe = Probe.of(subject, ids)
     try:
         subject.apply_masks(masks)
-        before = probe.loss_from(subject, 0, probe.stream.hidden)
+        before = probe.divergence_from(subject, 0, probe.stream.hidden)
         hidden = probe.stream.hidden
         for block, linears in enumerate(subject.linears):
             block_started = time.monotonic()
@@ -78,7 +78,7 @@ def damage(
                 if linear.name not in masks:
                     continue
                 linear.set_weight(subject.dense_weight(linear))
-                recovered = before - probe.loss_from(subject, block, hidden)
+                recovered = before - probe.divergence_from(subject, block, hidden)
                 subject.apply_masks({linear.name: masks[linear.name]})
                 scalars = {
                     "damage_kl": recovered.mean().item(),
@@ -105,19 +105,21 @@ class Probe:
         """Run the model as it stands (dense) once."""
         stream = Stream.start(subject, ids)
         made = cls(stream, ())
-        return cls(stream, tuple(made._logits_from(len(subject.blocks), 0, stream.hidden)))
+        return cls(stream, tuple(made.logits_from(subject, 0, stream.hidden)))
 
-    def loss_from(
+    def divergence_from(
         self, subject: Subject, block: int, hidden: Float[Tensor, "sequences window hidden"]
     ) -> Float[Tensor, " tokens"]:
         """KL of every token's prediction to the dense model's, from the input of ``block`` on, in nats."""
-        found = self._logits_from(len(subject.blocks), block, hidden)
+        found = self.logits_from(subject, block, hidden)
         return torch.cat([kl_to(one, two) for one, two in zip(self.expected, found, strict=True)])
 
     @torch.no_grad()
-    def _logits_from(self, blocks: int, block: int, hidden: Tensor) -> Iterator[Tensor]:
+    def logits_from(
+        self, subject: Subject, block: int, hidden: Float[Tensor, "sequences window hidden"]
+    ) -> Iterator[Float[Tensor, "window vocabulary"]]:
         """Logits of one sequence after the other: with a wide vocabulary they are the largest thing here."""
-        for index in range(block, blocks):
+        for index in range(block, len(subject.blocks)):
             hidden = self.stream.forward(index, hidden)
         for one in hidden.split(1):
             yield self.stream.calls.finish(one)[0].float().cpu()

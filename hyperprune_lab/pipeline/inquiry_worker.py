@@ -12,6 +12,7 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import IO, Any
 
 import torch
@@ -20,6 +21,8 @@ from hyperprune_lab.errors import UserError
 from hyperprune_lab.methods.registry import DESCRIPTION, method, method_names
 from hyperprune_lab.pipeline.check import check
 from hyperprune_lab.pipeline.inquiry import question, reply_line
+from hyperprune_lab.pipeline.whatif import BlockChange, WhatIf
+from hyperprune_lab.record.layout import DATABASE
 
 Tell = Callable[[str, float | None], None]
 Question = Callable[[Mapping[str, Any], Tell], dict[str, Any]]
@@ -75,7 +78,23 @@ def _methods(_request: Mapping[str, Any], _tell: Tell) -> dict[str, Any]:
     return {"methods": [{name: getattr(one, name) for name in DESCRIPTION} for one in known]}
 
 
-QUESTIONS: dict[str, Question] = {"check": _check, "methods": _methods}
+def _what_if(request: Mapping[str, Any], tell: Tell) -> dict[str, Any]:
+    """``run`` (a folder), ``device`` (None: the run's own), and the fields of :class:`BlockChange`."""
+    asked = dict(request)
+    path, device = Path(str(asked.pop("run", ""))), asked.pop("device", None)
+    change = BlockChange.from_json(asked)
+    status = os.stat(path / DATABASE) if (path / DATABASE).exists() else None
+    key = (path.absolute(), device, status and (status.st_mtime_ns, status.st_size))
+    if key not in _OPEN:
+        _OPEN.clear()
+        _OPEN[key] = WhatIf(path, device, tell)
+    return _OPEN[key].answer(change, tell)
+
+
+_OPEN: dict[Any, WhatIf] = {}
+"""The run that was asked about last: a second question about it need not open its model again."""
+
+QUESTIONS: dict[str, Question] = {"check": _check, "methods": _methods, "what-if": _what_if}
 
 
 if __name__ == "__main__":
