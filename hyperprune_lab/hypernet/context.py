@@ -5,7 +5,7 @@ Knows nothing about blocks, networks or training.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import torch
@@ -20,13 +20,9 @@ from hyperprune_lab.methods.base import LinearProblem
 from hyperprune_lab.methods.coordinate_descent import coupling, descent_from_wanda, group_costs
 from hyperprune_lab.methods.scaled import ScaledGram, damped_cholesky
 from hyperprune_lab.methods.sparsegpt import inverse_factor, sparsegpt_mask_and_weights
-from hyperprune_lab.methods.wanda import wanda_scores
+from hyperprune_lab.methods.wanda import wanda_mask
 
 _DAMPING = 0.01
-
-
-def _wanda_mask(problem: LinearProblem) -> Bool[Tensor, "out in"]:
-    return problem.pattern.project(wanda_scores(problem.weight, problem.statistics))
 
 
 def _descent_mask(problem: LinearProblem) -> Bool[Tensor, "out in"]:
@@ -43,12 +39,25 @@ def _alps_mask(problem: LinearProblem) -> Bool[Tensor, "out in"]:
 
 
 PRIOR_MASKS: dict[str, Callable[[LinearProblem], Tensor]] = {
-    "none": _wanda_mask,
+    "none": wanda_mask,
     "sparsegpt": _sparsegpt_mask,
     "descent": _descent_mask,
     "alps": _alps_mask,
 }
 """One-shot mask of each prior; with ``none`` the prior's strength is 0 and the mask serves as a reference only."""
+
+
+def prior_masks(prior: str, problems: Sequence[LinearProblem]) -> dict[str, Bool[Tensor, "_ _"]]:
+    """The prior's masks by name. Linears that share an input are decided in one go, as rows of one matrix."""
+    together: dict[tuple[int, str], list[LinearProblem]] = {}
+    for problem in problems:
+        together.setdefault((id(problem.statistics), str(problem.pattern)), []).append(problem)
+    masks: dict[str, Tensor] = {}
+    for shared in together.values():
+        stacked = replace(shared[0], weight=torch.cat([problem.weight for problem in shared]))
+        parts = PRIOR_MASKS[prior](stacked).split([len(problem.weight) for problem in shared])
+        masks |= {problem.name: mask.clone() for problem, mask in zip(shared, parts, strict=True)}
+    return masks
 
 
 def inverse_diagonal(statistics: InputStatistics) -> Float[Tensor, " in"]:

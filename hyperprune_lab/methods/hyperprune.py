@@ -16,14 +16,14 @@ from torch import Tensor
 from hyperprune_lab.calibration.error import relative_error
 from hyperprune_lab.calibration.statistics import InputStatistics
 from hyperprune_lab.hypernet.chooser import Chooser
-from hyperprune_lab.hypernet.context import PRIOR_MASKS, build_context, inverse_diagonal
+from hyperprune_lab.hypernet.context import build_context, inverse_diagonal, prior_masks
 from hyperprune_lab.hypernet.features import LinearContext
 from hyperprune_lab.hypernet.memory import GroupCache, Reservoir
 from hyperprune_lab.hypernet.optimizer import load_adam, save_adam
 from hyperprune_lab.hypernet.settings import HyperPruneSettings
 from hyperprune_lab.hypernet.trainer import BlockTrainer
 from hyperprune_lab.methods.base import BlockProblem, Decision, Kind, LinearProblem, Telemetry
-from hyperprune_lab.methods.wanda import wanda_scores
+from hyperprune_lab.methods.wanda import wanda_mask
 from hyperprune_lab.patterns import NMPattern
 
 
@@ -67,14 +67,14 @@ class HyperPrune:
 
     def meet(self, problem: BlockProblem) -> list[LinearContext]:
         """Priors (computed unless already known) and contexts of a block's linears."""
+        unknown = [linear for linear in problem.linears if linear.name not in self.priors]
+        self.priors |= prior_masks(self.settings.prior, unknown)
         inverses: dict[int, Tensor] = {}
         met = []
         for linear in problem.linears:
             key = id(linear.statistics)
             if key not in inverses:
                 inverses[key] = inverse_diagonal(linear.statistics)
-            if linear.name not in self.priors:
-                self.priors[linear.name] = PRIOR_MASKS[self.settings.prior](linear)
             context = build_context(linear, self.priors[linear.name], inverses[key])
             self.contexts[linear.name] = context
             met.append(context)
@@ -84,10 +84,7 @@ class HyperPrune:
         """Train on the block, decide it, and remember samples of it."""
         generator = torch.Generator().manual_seed(seed)
         contexts = self.meet(problem)
-        wanda = [
-            linear.pattern.project(wanda_scores(linear.weight, linear.statistics))
-            for linear in problem.linears
-        ]
+        wanda = [wanda_mask(linear) for linear in problem.linears]
         heldout = [_gram(linear.heldout) for linear in problem.linears]
         yield from self.trainer.train(contexts, heldout, self.caches, wanda, generator)
         decisions = {}

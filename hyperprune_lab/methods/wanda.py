@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from hyperprune_lab.calibration.statistics import InputStatistics
@@ -23,6 +23,11 @@ def wanda_scores(weight: Float[Tensor, "out in"], statistics: InputStatistics) -
     return weight.abs() * statistics.rms
 
 
+def wanda_mask(problem: LinearProblem) -> Bool[Tensor, "out in"]:
+    """The best scores of each group."""
+    return problem.pattern.project(wanda_scores(problem.weight, problem.statistics))
+
+
 class Wanda(LinearByLinear):
     """Keeps the best Wanda scores of each group."""
 
@@ -32,4 +37,4 @@ class Wanda(LinearByLinear):
     cost: ClassVar[str] = "instant"
 
     def decide_linear(self, problem: LinearProblem) -> Decision:
-        return Decision(problem.pattern.project(wanda_scores(problem.weight, problem.statistics)))
+        return Decision(wanda_mask(problem))

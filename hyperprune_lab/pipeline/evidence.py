@@ -16,7 +16,7 @@ from hyperprune_lab.calibration.error import channel_shares, relative_error, row
 from hyperprune_lab.calibration.statistics import InputStatistics, group_blocks
 from hyperprune_lab.events import InputMeasured, ModuleDecided
 from hyperprune_lab.methods.base import Decision, LinearProblem
-from hyperprune_lab.methods.wanda import wanda_scores
+from hyperprune_lab.methods.wanda import wanda_mask
 from hyperprune_lab.patterns import NMPattern, pack
 
 
@@ -37,7 +37,7 @@ class References:
     def of(cls, problem: LinearProblem) -> References:
         """Wanda's and magnitude's masks of one linear."""
         return cls(
-            wanda=problem.pattern.project(wanda_scores(problem.weight, problem.statistics)),
+            wanda=wanda_mask(problem),
             magnitude=problem.pattern.project(problem.weight.abs()),
         )
 

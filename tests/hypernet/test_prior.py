@@ -1,11 +1,13 @@
 """The prior as logits: an untrained chooser repeats it, and its energies are true differences of the objective."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hyperprune_lab.hypernet.context import PRIOR_MASKS, at_mask
+from hyperprune_lab.hypernet.context import PRIOR_MASKS, at_mask, prior_masks
 from hyperprune_lab.hypernet.features import standard_energies
 from hyperprune_lab.hypernet.prior import prior_logits
 from hyperprune_lab.hypernet.relaxation import PatternHead
@@ -87,3 +89,14 @@ def test_standard_energies_are_zero_at_best_and_one_on_average():
     torch.testing.assert_close(standard.mean(-1), torch.ones(5, 4))
     torch.testing.assert_close(standard, standard_energies(8.0 * energies - 3.0), rtol=1e-4, atol=1e-5)
     assert (standard_energies(torch.ones(2, 6)) == 0).all()
+
+
+@pytest.mark.parametrize("prior", ["none", "sparsegpt", "descent"])
+def test_linears_that_share_an_input_are_decided_as_each_alone(prior):
+    first, other = problem(channels=32), problem(channels=32, seed=1)
+    second = replace(first, name="second", weight=first.weight[:5].flip(1))
+    alone = replace(other, name="alone")
+    masks = prior_masks(prior, [first, alone, second])
+    assert masks.keys() == {first.name, "alone", "second"}
+    for of in (first, alone, second):
+        assert torch.equal(masks[of.name], PRIOR_MASKS[prior](of))
