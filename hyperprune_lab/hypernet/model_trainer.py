@@ -47,8 +47,8 @@ class ModelStageState:
     """Where the stage stands: everything a resume needs besides the chooser's parameters and the optimizer.
 
     ``base`` are the masks around which the current round's features were made; ``best`` are the best masks so far,
-    given by the network ``best_network`` with features made around ``best_base`` (both empty while nothing has beaten
-    the start).
+    given by the network ``best_network`` with features made around ``best_base``, and ``best_entropy`` is how undecided
+    it was on average in each linear, as a share of the most possible (all empty while nothing has beaten the start).
     """
 
     base: dict[str, Tensor]
@@ -56,6 +56,7 @@ class ModelStageState:
     best_base: dict[str, Tensor] = field(default_factory=dict)
     best_network: dict[str, Tensor] = field(default_factory=dict)
     best_divergence: float = float("inf")
+    best_entropy: dict[str, float] = field(default_factory=dict)
     round: int = 0
     step: int = 0
 
@@ -163,6 +164,9 @@ class ModelTrainer:
             self.state.best, self.state.best_divergence = masks, divergence
             self.state.best_base = dict(self.state.base)
             self.state.best_network = network_now(self.chooser)
+            self.state.best_entropy = {
+                name: self._entropy(context) for name, context in self.contexts.items()
+            }
         return {"heldout_divergence": divergence, "best_divergence": self.state.best_divergence}
 
     def _step(self) -> dict[str, float]:
@@ -237,6 +241,13 @@ class ModelTrainer:
         for rows in picked.split(max(1, _GROUPS_AT_ONCE // context.groups)):
             keep = head.choose(self.logits(context, rows), temperature).keep.flatten(-2)
             ((keep * effect[rows]).sum() * (out_features / count)).backward()
+
+    @torch.no_grad()
+    def _entropy(self, context: LinearContext) -> float:
+        """Mean over the linear's groups of the entropy of their choice, as a share of the most possible."""
+        head = self.chooser.head(context)
+        parts = [head.entropy_share(self.logits(context, rows)).sum() for rows in self._chunks(context)]
+        return float(torch.stack(parts).sum()) / (len(context.weight) * context.groups)
 
     @torch.no_grad()
     def hard_masks(self) -> dict[str, Bool[Tensor, "out in"]]:

@@ -6,7 +6,7 @@ Knows nothing about models or records; the whole-model stage is offered apart, a
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -117,6 +117,16 @@ class HyperPrune:
         }
         pinned = self.trainer.pinned
         return Decision(mask, scalars=scalars, arrays={} if pinned is None else pinned.arrays(linear.name))
+
+    @torch.no_grad()
+    def asked_again(self, decided: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """The masks that the network gives now, of every linear met; what was left to the prior stays so."""
+        return {
+            name: context.prior
+            if torch.equal(decided[name], context.prior)
+            else self.chooser.hard_mask(context)
+            for name, context in self.contexts.items()
+        }
 
     def tensors(self) -> dict[str, Tensor]:
         """Network, optimizer, caches and reservoir, for a checkpoint (contexts are gathered again).

@@ -140,7 +140,7 @@ class LayersStage:
                 state.weights.setdefault("published", {})[name] = decision.weight
             state.results.setdefault("modules", {})[name] = {
                 key: event.scalars.get(key)
-                for key in ("error_rel", "decided_by_network", "changed_from_prior")
+                for key in ("error_rel", "decided_by_network", "changed_from_prior", "entropy")
             }
         arrays: dict[str, Any] = {}
         if isinstance(self.method, HyperPrune):

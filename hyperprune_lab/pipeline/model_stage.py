@@ -94,7 +94,8 @@ class ModelStage:
         for block, linears in enumerate(self.subject.linears):
             names = [linear.name for linear in linears if linear.name in masks]
             for name in names:
-                yield self._event(name, masks[name], shares.get(name, 1.0), state)
+                entropy = trainer.state.best_entropy.get(name)
+                yield self._event(name, masks[name], shares.get(name, 1.0), entropy, state)
             if names:
                 yield BlockFinished(
                     STAGE, block, seconds / len(self.subject.linears), peak_memory(self.subject.device)
@@ -118,7 +119,9 @@ class ModelStage:
             state.masks.pop(label, None)
         state.method = self.method.tensors()
 
-    def _event(self, name: str, mask: Tensor, share: float, state: RunState) -> ModuleDecided:
+    def _event(
+        self, name: str, mask: Tensor, share: float, entropy: float | None, state: RunState
+    ) -> ModuleDecided:
         problem = self.problems[name]
         prior = state.masks["prior"][name]
         changed = 1.0 - (problem.pattern.ids(mask) == problem.pattern.ids(prior)).float().mean().item()
@@ -126,10 +129,15 @@ class ModelStage:
         same_as_layers = torch.equal(mask, state.masks["final"][name])
         by_network = before["decided_by_network"] if same_as_layers else share
         scalars = {"changed_from_prior": changed, "decided_by_network": by_network}
+        if (entropy := before["entropy"] if entropy is None else entropy) is not None:
+            scalars["entropy"] = entropy
         event = module_event(
             STAGE, problem, Decision(mask, scalars=scalars), References.of(problem), self.full_evidence
         )
-        state.results["modules"][name] = scalars | {"error_rel": event.scalars["error_rel"]}
+        state.results["modules"][name] = scalars | {
+            "error_rel": event.scalars["error_rel"],
+            "entropy": entropy,
+        }
         return event
 
     def _network_shares(self, masks: dict[str, Tensor], trainer: ModelTrainer) -> dict[str, float]:
@@ -160,6 +168,7 @@ class ModelStage:
         state.method = tensors
         state.results["model_stage"] = {
             "best_divergence": stage.best_divergence,
+            "best_entropy": dict(stage.best_entropy),
             "round": stage.round,
             "step": stage.step,
         }
@@ -176,6 +185,7 @@ class ModelStage:
                 if name.startswith("best/")
             },
             best_divergence=float(saved["best_divergence"]),
+            best_entropy=dict(saved["best_entropy"]),
             round=int(saved["round"]),
             step=int(saved["step"]),
         )

@@ -243,6 +243,8 @@ def _run_layers(bench: Workbench, state: RunState) -> Iterator[Event]:
         return
     if state.stage == layers.STAGE:
         state.masks["layers"] = dict(state.masks["final"])
+        if model_stage.STAGE not in bench.stages and bench.full_evidence:
+            state.masks["regenerated"] = bench.method.asked_again(state.masks["final"])
         yield network_saved(bench.method, layers.STAGE, {})
 
 
@@ -286,6 +288,8 @@ def _evaluate(bench: Workbench, state: RunState) -> Iterator[Event]:
     if model_stage.STAGE in bench.stages:
         add("layers", masks="layers")
     add("mask-only", masks="final", brief=False)
+    if "regenerated" in state.masks:
+        add("regenerated", masks="regenerated")
     if "published" in state.weights:
         add("published", weights=_stored(subject, state.weights["published"]))
     if state.weights.get("prior"):

@@ -78,6 +78,10 @@ def test_a_network_that_learned_on_has_forgotten_and_the_report_says_so(shop, tm
     assert report["agreement"] < 1
     assert not report["exact"]
     assert report["regenerated_ppl"] != report["stored_ppl"]
+    measured = {
+        event.payload["state"]: event.scalars for event in Store(out).events(kinds=("EvaluationFinished",))
+    }
+    assert measured["regenerated"]["perplexity"] == pytest.approx(report["regenerated_ppl"], rel=1e-6)
     worst = list(report["worst"].values())
     assert worst == sorted(worst)
     assert worst[0] < report["agreement"]
