@@ -169,7 +169,8 @@ def test_looking_needs_neither_torch_nor_pandas():
     code = (
         "import sys\n"
         "sys.modules.update(dict.fromkeys(['torch', 'transformers', 'pandas']))\n"
-        "import hyperprune_lab.shelf, hyperprune_lab.pipeline.launch, hyperprune_lab.pipeline.controller\n"
+        "import hyperprune_lab.shelf, hyperprune_lab.analysis.pace, hyperprune_lab.pipeline.launch\n"
+        "import hyperprune_lab.pipeline.controller, hyperprune_lab.pipeline.inquiry\n"
         "from hyperprune_lab.pipeline.config import RunConfig\n"
         "RunConfig().to_json()\n"
     )

@@ -95,7 +95,7 @@ def damage(
 
 @dataclass(frozen=True, eq=False)
 class Probe:
-    """Short token windows with what the dense model says behind them, in fp32 on the CPU."""
+    """Short token windows with what the dense model says behind them, in fp32 on the model's device."""
 
     stream: Stream
     expected: tuple[Float[Tensor, "window vocabulary"], ...]
@@ -122,7 +122,7 @@ class Probe:
         for index in range(block, len(subject.blocks)):
             hidden = self.stream.forward(index, hidden)
         for one in hidden.split(1):
-            yield self.stream.calls.finish(one)[0].float().cpu()
+            yield self.stream.calls.finish(one)[0].float()
 
 
 def tokens_within_reach(subject: Subject) -> int:

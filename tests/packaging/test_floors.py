@@ -25,6 +25,7 @@ FORBIDDEN = {
     "analysis": NUMERICS | PICTURES,
     "views": NUMERICS | {"ipywidgets", "anywidget"},
     "widgets": NUMERICS,
+    **dict.fromkeys(("shelf.py", "runs.py"), NUMERICS | PICTURES),
 }
 
 

@@ -41,6 +41,8 @@ def test_a_run_is_paused_let_go_stopped_resumed_and_ends(shop, tmp_path, kill_af
     kill_after.append(out)
     pid = launch(config, out, threads=1)
     assert Store(out).environment["threads"] == 1
+    # In a session of its own: signals to the group of whoever started it (a kernel's restart) do not reach it.
+    assert os.getsid(pid) == pid
 
     steer(out, "pause")
     wait_until(lambda: kinds(out)[-1] == "RunPaused", 20)
