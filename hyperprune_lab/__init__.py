@@ -26,6 +26,7 @@ _PUBLIC = {
     "RunControl": "hyperprune_lab.widgets.run_control",
     "Compare": "hyperprune_lab.widgets.compare",
     "Findings": "hyperprune_lab.widgets.findings",
+    "Scrubber": "hyperprune_lab.widgets.scrubber",
 }
 
 __all__ = [*_PUBLIC, "__version__"]  # made on demand, below
