@@ -109,7 +109,7 @@ def digests(run: Run, as_of: int | None = None, seconds: float | None = None) ->
         found: list[InputDigest] = []
         left, read = 0, 0
         generation = run.generation
-        for block, filed in _filed(run, as_of):
+        for block, filed in filed_blocks(run, as_of):
             key = (generation, block, filed)
             if key not in kept.blocks:
                 if end is not None and read and time.monotonic() > end:
@@ -124,7 +124,7 @@ def digests(run: Run, as_of: int | None = None, seconds: float | None = None) ->
         return Digests(tuple(found), left, kept.sources is not None)
 
 
-def _filed(run: Run, as_of: int | None) -> list[tuple[int, int]]:
+def filed_blocks(run: Run, as_of: int | None) -> list[tuple[int, int]]:
     """Finished blocks in order of depth, each with the event that filed its newest arrays.
 
     Replayed, a block appears at the event at which it appeared in the run: arrays come with the file that ends a block.

@@ -197,11 +197,13 @@ def outliers_data(
 
 
 def short_input(name: str) -> str:
-    """``q+k+v`` of ``self_attn.q_proj+k_proj+v_proj``."""
-    readers_ = name.rpartition(".")[2].split("+")
-    if all(reader.endswith("_proj") and len(reader) > 5 for reader in readers_):
-        readers_ = [reader.removesuffix("_proj") for reader in readers_]
-    return theme.shown_name("+".join(readers_), 20)
+    """``q+k+v`` of ``self_attn.q_proj+k_proj+v_proj``; an expert's number follows: ``down #3``."""
+    path, _, last = name.rpartition(".")
+    names = last.split("+")
+    if all(reader.endswith("_proj") and len(reader) > 5 for reader in names):
+        names = [reader.removesuffix("_proj") for reader in names]
+    expert = next((f" #{part}" for part in path.split(".") if part.isdigit()), "")
+    return theme.shown_name("+".join(names), 20) + expert
 
 
 # -- from the digests

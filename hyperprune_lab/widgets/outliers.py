@@ -13,13 +13,12 @@ from typing import Any, ClassVar
 import traitlets
 
 from hyperprune_lab.analysis.channel_digest import THRESHOLDS
-from hyperprune_lab.analysis.linears import require_linear
 from hyperprune_lab.analysis.outliers import THRESHOLD
-from hyperprune_lab.patterns import NMPattern
 from hyperprune_lab.views import outliers
 from hyperprune_lab.widgets.assets import css, esm
 from hyperprune_lab.widgets.desk import Now
-from hyperprune_lab.widgets.view import LONGEST_NAME, View
+from hyperprune_lab.widgets.pointing import look_at
+from hyperprune_lab.widgets.view import View
 
 PATIENCE_SECONDS = 0.3
 """A page waits this long for a large run's channels, then shows those that were read and reads on."""
@@ -93,19 +92,8 @@ class OutlierChannels(View):
 
     def on_message(self, kind: str, content: Mapping[str, Any]) -> None:
         """``channel``: look at this channel of this module, here and in the mask explorer."""
-        run = self.desk.run
-        if kind != "channel" or run is None:
-            return
-        module, channel = str(content["module"])[:LONGEST_NAME], int(content["channel"])
-        linear = require_linear(run, module)
-        if not 0 <= channel < linear["in_features"]:
-            return
-        row, _ = self.desk.groups.get(module, (0, 0))
-        group = channel // NMPattern.parse(linear["pattern"]).group
-        self.desk.groups = {**self.desk.groups, module: (row, group)}
-        if self.desk.selection[:1] != (module,):
-            self.desk.select([module])
-        self.desk.hovered_channel = (module, channel)
+        if kind == "channel":
+            look_at(self.desk, kind, content)
 
     def pandas_code(self, now: Now) -> str:
         as_of = f", as_of={now.seq}" if now.replayed else ""

@@ -178,7 +178,7 @@ def test_what_is_out_of_the_domain_still_has_a_place(run: Run):
         ("mlp.down_proj", "down"),
         ("h.c_attn", "c_attn"),
         ("_proj", "_proj"),
-        ("mlp.experts.3.gate_proj+up_proj", "gate+up"),
+        ("mlp.experts.3.gate_proj+up_proj", "gate+up #3"),
     ],
 )
 def test_inputs_have_short_names(name: str, short: str):
