@@ -8,7 +8,7 @@ from hyperprune_lab.evaluate.divergence import Divergence, ReferenceLogits, dive
 from hyperprune_lab.evaluate.generate import Generation, SideBySide, generations, side_by_side
 from hyperprune_lab.evaluate.perplexity import Perplexity, perplexity_from, token_losses
 from hyperprune_lab.evaluate.skills import Skill, measure_skills, run_probes
-from hyperprune_lab.evaluate.suite import EvaluationSuite, Measurement, build_suite, measure
+from hyperprune_lab.evaluate.suite import EvaluationSuite, Measurement, answers, build_suite, measure
 from hyperprune_lab.evaluate.texts import EvaluationWindows, evaluation_texts, evaluation_windows
 
 __all__ = [
@@ -22,6 +22,7 @@ __all__ = [
     "ReferenceLogits",
     "SideBySide",
     "Skill",
+    "answers",
     "build_suite",
     "divergence",
     "evaluation_texts",

@@ -137,6 +137,7 @@ def measure(
             if reference is not None:
                 reference.compare(part, logits, total)
     by_domain = losses.split([len(part.ids) for part in suite.windows])
+    skills, texts = answers(model, tokenizer, suite, batch)
     return Measurement(
         overall=perplexity_from(losses, suite.windows, model),
         domains={
@@ -144,8 +145,21 @@ def measure(
             for part, found in zip(suite.windows, by_domain, strict=True)
         },
         losses={part.domain: found for part, found in zip(suite.windows, by_domain, strict=True)},
-        skills=measure_skills(model, tokenizer, suite.probes, batch),
-        generations=generations(model, tokenizer, suite.prompts, suite.new_tokens),
+        skills=skills,
+        generations=texts,
         divergence=total.finish() if reference is not None else None,
         reference=kept,
+    )
+
+
+def answers(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    suite: EvaluationSuite,
+    batch: int | None = None,
+) -> tuple[dict[str, Skill], list[Generation]]:
+    """What the model as it is now makes of the suite's probes and prompts."""
+    return (
+        measure_skills(model, tokenizer, suite.probes, batch),
+        generations(model, tokenizer, suite.prompts, suite.new_tokens),
     )

@@ -9,11 +9,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from hyperprune_lab.demo.probes import probes
 from hyperprune_lab.evaluate.difference import gap_closed, loss_difference
-from hyperprune_lab.evaluate.suite import EvaluationSuite, Measurement, build_suite, measure
+from hyperprune_lab.evaluate.suite import EvaluationSuite, Measurement, answers, build_suite, measure
 from hyperprune_lab.events import EvaluationFinished
 from hyperprune_lab.pipeline.budget import EVALUATION, windows_read
 from hyperprune_lab.pipeline.config import RunConfig
@@ -25,12 +26,17 @@ _PROBE_SEED = 2**40 + 1
 
 @dataclass(eq=False)
 class Examiner:
-    """One suite, the dense measurement, and the scalars of every state measured since."""
+    """One suite, the dense measurement, and the scalars of every state measured since.
+
+    States often wear the same masks (a network that leaves a linear to its prior, Wanda's in a run of Wanda): the same
+    model is measured once.
+    """
 
     subject: Subject
     suite: EvaluationSuite
     dense: Measurement | None = None
     scalars: dict[str, dict[str, float]] = field(default_factory=dict)
+    worn: list[tuple[Mapping[str, Tensor], Measurement]] = field(default_factory=list)
 
     @classmethod
     def of(cls, subject: Subject, config: RunConfig) -> Examiner:
@@ -59,10 +65,24 @@ class Examiner:
         """Measure the model wearing masks or weights; ``brief`` leaves out probes and generations."""
         assert self.dense is not None
         opened = self.subject.opened
-        suite = EvaluationSuite(self.suite.windows) if brief else self.suite
+        windows = EvaluationSuite(self.suite.windows)
+        found = None if masks is None or weights is not None else self._measured(masks)
         with self.subject.wearing(masks, weights):
-            found = measure(opened.model, opened.tokenizer, suite, self.dense.reference)
+            if found is None:
+                found = measure(opened.model, opened.tokenizer, windows, self.dense.reference)
+                if masks is not None and weights is None:
+                    self.worn.append((masks, found))
+            if not brief:
+                skills, texts = answers(opened.model, opened.tokenizer, self.suite)
+                found = replace(found, skills=skills, generations=texts)
         return self._event(state, found)
+
+    def _measured(self, masks: Mapping[str, Tensor]) -> Measurement | None:
+        """What was found on the evaluation windows with these very masks before."""
+        for worn, found in self.worn:
+            if worn.keys() == masks.keys() and all(torch.equal(worn[name], masks[name]) for name in masks):
+                return found
+        return None
 
     def perplexity(self, state: str) -> float | None:
         """Perplexity over all domains of a state measured before."""

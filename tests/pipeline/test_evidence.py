@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from hyperprune_lab import events as ev
 from hyperprune_lab.models.open import open_model
 from hyperprune_lab.patterns import NMPattern, unpack
+from hyperprune_lab.pipeline import examine
 from hyperprune_lab.pipeline.audit import audit
 from hyperprune_lab.pipeline.dense import DenseStreams
 from hyperprune_lab.pipeline.evidence import propagation
@@ -207,3 +208,32 @@ def test_the_gap_is_told_only_where_wanda_costs_enough(examiner, cost, closed):
     examiner.scalars["mask-only"] = {"perplexity": 10.0 * math.exp(cost / 2)}
     assert examiner.gap("mask-only") == (None if closed is None else pytest.approx(closed))
     assert examiner.gap("compensated") is None
+
+
+@pytest.mark.parametrize("brief_first", [True, False])
+def test_the_same_masks_are_measured_once_and_told_as_if_measured_again(examiner, monkeypatch, brief_first):
+    subject = examiner.subject
+    masks = {
+        name: subject.patterns[name].project(subject.dense_weight(linear).abs())
+        for name, linear in subject.by_name.items()
+    }
+    others = masks | {name: ~mask for name, mask in list(masks.items())[:1]}
+    passes = []
+    measure = examine.measure
+    monkeypatch.setattr(examine, "measure", lambda *given: passes.append(1) or measure(*given))
+    first = examiner.look("wanda", masks, brief=brief_first)
+    again = examiner.look(
+        "mask-only", {name: mask.clone() for name, mask in masks.items()}, brief=not brief_first
+    )
+    assert len(passes) == 1
+    brief, full = (first, again) if brief_first else (again, first)
+    assert full.texts
+    assert not brief.texts
+    for name, value in brief.scalars.items():
+        assert name == "gap_closed" or full.scalars[name] == value
+    different = examiner.look("other", others, brief=True)
+    weights = {f"{name}.weight": subject.dense[f"{name}.weight"] for name in masks}
+    dense = examiner.look("weights", masks, weights, brief=True)
+    assert len(passes) == 3
+    assert different.scalars["nats"] != brief.scalars["nats"]
+    assert dense.scalars["nats_lost"] == 0
