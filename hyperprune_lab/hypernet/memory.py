@@ -163,11 +163,20 @@ class Reservoir:
         )
 
     def tensors(self, prefix: str) -> dict[str, Tensor]:
-        """Everything kept, under ``prefix/place/block/component/pattern/linear/field``, for a checkpoint."""
+        """Everything kept, under ``prefix/place/block/component/pattern/linear/field``, for a checkpoint.
+
+        The Gram matrix of an input that linears share stands with the first of them; the others name its place.
+        """
         out: dict[str, Tensor] = {}
+        first: dict[int, int] = {}
         for place, kept in enumerate(self.keepsakes):
             owner = f"{prefix}/{place}/{kept.block}/{kept.component}/{kept.pattern}/{kept.linear}"
             out |= {f"{owner}/{name}": getattr(kept, name) for name in _KEPT}
+            shared = first.setdefault(id(kept.gram), place)
+            if shared == place:
+                out[f"{owner}/gram"] = kept.gram
+            else:
+                out[f"{owner}/{_GRAM_OF}"] = torch.tensor(shared)
         return out
 
     def load(self, tensors: dict[str, Tensor]) -> None:
@@ -177,6 +186,9 @@ class Reservoir:
             place, block, component, pattern, linear, name = key.split("/", 5)
             entry = found.setdefault(int(place), {"linear": linear, "pattern": pattern})
             entry |= {"block": int(block), "component": int(component), name: value}
+        for entry in found.values():
+            if _GRAM_OF in entry:
+                entry["gram"] = found[int(entry.pop(_GRAM_OF))]["gram"]
         self.keepsakes = [Keepsake(**entry) for _, entry in sorted(found.items())]
 
     def ask_all(self, chooser: Chooser) -> dict[str, list[float]]:
@@ -193,7 +205,8 @@ class Reservoir:
         }
 
 
-_KEPT = ("features", "prior", "log_probabilities", "ids", "weight", "gram", "mask")
+_KEPT = ("features", "prior", "log_probabilities", "ids", "weight", "mask")
+_GRAM_OF = "gram_of"
 
 
 def _row_error(keepsake: Keepsake, mask: Bool[Tensor, "rows in"]) -> float:

@@ -38,7 +38,11 @@ class Roster:
 
 
 class HyperPrune:
-    """The method with its network, teacher cache and reservoir; one instance serves one run."""
+    """The method with its network, teacher cache and reservoir; one instance serves one run.
+
+    ``contexts`` are those of all linears met so far: everything that the network sees of the model. With
+    ``keep_contexts`` off they are let go block by block, which saves several times the size of the weights.
+    """
 
     name: ClassVar[str] = "hyperprune"
     summary: ClassVar[str] = (
@@ -49,8 +53,11 @@ class HyperPrune:
     cost: ClassVar[str] = "minutes"
     updates_weights: ClassVar[bool] = False
 
-    def __init__(self, settings: HyperPruneSettings, roster: Roster, seed: int) -> None:
+    def __init__(
+        self, settings: HyperPruneSettings, roster: Roster, seed: int, keep_contexts: bool = True
+    ) -> None:
         self.settings = settings
+        self.keep_contexts = keep_contexts
         self.chooser = Chooser(
             settings.chooser,
             list(roster.patterns),
@@ -76,7 +83,8 @@ class HyperPrune:
             if key not in inverses:
                 inverses[key] = inverse_diagonal(linear.statistics)
             context = build_context(linear, self.priors[linear.name], inverses[key])
-            self.contexts[linear.name] = context
+            if self.keep_contexts:
+                self.contexts[linear.name] = context
             met.append(context)
         return met
 
@@ -129,11 +137,12 @@ class HyperPrune:
         }
 
     def tensors(self) -> dict[str, Tensor]:
-        """Network, optimizer, caches and reservoir, for a checkpoint (contexts are gathered again).
+        """Network, residual logits, optimizer, caches and reservoir, for a checkpoint (contexts are gathered again).
 
         What training changes in place is copied, so that a checkpoint stays as it was taken.
         """
         out = {f"network/{name}": value.clone() for name, value in self.chooser.state_dict().items()}
+        out |= {f"residual/{name}": value.detach().clone() for name, value in self.chooser.residuals.items()}
         out |= save_adam(self.trainer.optimizer, "optimizer")
         for pattern, cache in self.caches.items():
             out |= {f"cache/{pattern}/{name}": value for name, value in cache.tensors().items()}
@@ -146,6 +155,9 @@ class HyperPrune:
             kind, _, rest = name.partition("/")
             parts.setdefault(kind, {})[rest] = value
         self.chooser.load_state_dict(parts["network"])
+        self.chooser.residuals = {
+            name: value.clone().requires_grad_() for name, value in parts.get("residual", {}).items()
+        }
         load_adam(self.trainer.optimizer, tensors, "optimizer")
         for name, value in parts.get("cache", {}).items():
             pattern, _, field = name.partition("/")

@@ -65,7 +65,7 @@ class LayersStage:
                 heldout = None if held is None else held.gather(block)
                 own = inputs if self.prefix == "dense" else gather(self.subject, block, pruned)[0]
                 problem = self._problem(block, own, heldout)
-                if isinstance(self.method, HyperPrune):
+                if isinstance(self.method, HyperPrune) and self.method.settings.model_stage.steps:
                     self.problems |= {linear.name: linear for linear in problem.linears}
                 if block < done:
                     self._meet_again(problem, state)

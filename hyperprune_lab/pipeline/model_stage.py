@@ -117,7 +117,6 @@ class ModelStage:
         state.masks["base"] = best.best_base
         for label in ("best", "best_base"):
             state.masks.pop(label, None)
-        state.method = self.method.tensors()
 
     def _event(
         self, name: str, mask: Tensor, share: float, entropy: float | None, state: RunState
@@ -160,10 +159,6 @@ class ModelStage:
         stage = trainer.state
         state.masks |= {"base": stage.base, "best": stage.best, "best_base": stage.best_base}
         tensors = self.method.tensors() | save_adam(trainer.optimizer, "model_optimizer")
-        tensors |= {
-            f"residual/{name}": value.detach().clone()
-            for name, value in self.method.chooser.residuals.items()
-        }
         tensors |= {f"best/{name}": value for name, value in stage.best_network.items()}
         state.method = tensors
         state.results["model_stage"] = {
@@ -189,7 +184,4 @@ class ModelStage:
             round=int(saved["round"]),
             step=int(saved["step"]),
         )
-        with torch.no_grad():
-            for name, value in self.method.chooser.residuals.items():
-                value.copy_(state.method[f"residual/{name}"])
         load_adam(trainer.optimizer, state.method, "model_optimizer")

@@ -85,16 +85,16 @@ class Workbench:
         calibration = load_calibration(config.calibration, opened.tokenizer, opened.context, config.seed)
         examiner = Examiner.of(subject, config)
         if settings is not None:
-            found = HyperPrune(settings, roster(subject), derived_seed(config.seed, "network"))
+            asked_again = settings.model_stage.steps > 0 or _full_evidence(config, subject)
+            seed = derived_seed(config.seed, "network")
+            found = HyperPrune(settings, roster(subject), seed, keep_contexts=asked_again)
         assert found is not None
         return cls(config, subject, calibration, examiner, found, settings)
 
     @property
     def full_evidence(self) -> bool:
         """Whether the record gets the larger evidence."""
-        if self.config.evidence == "auto":
-            return self.subject.coverage.total_parameters < FULL_EVIDENCE_BELOW
-        return self.config.evidence == "full"
+        return _full_evidence(self.config, self.subject)
 
     @cached_property
     def streams(self) -> DenseStreams:
@@ -195,6 +195,7 @@ def _resumable(bench: Workbench, checkpoint: Checkpoint | None) -> Generator[Eve
         yield RunResumed(from_checkpoint=True)
     before = state.seconds
     yield bench.examiner.look_at_dense()
+    learning = [stage for stage in bench.stages if stage in (layers.STAGE, model_stage.STAGE)]
     for stage in _stages_left(bench.stages, state):
         for event in _run_stage(stage, bench, state):
             state.seconds = before + time.monotonic() - started
@@ -203,6 +204,8 @@ def _resumable(bench: Workbench, checkpoint: Checkpoint | None) -> Generator[Eve
             yield event
         if stage not in state.stages_run:
             state.stages_run.append(stage)
+        if stage == learning[-1]:
+            state.method.clear()
     state.seconds = before + time.monotonic() - started
     yield RunFinished(result_of(bench, state))
 
@@ -260,7 +263,7 @@ def _run_model(bench: Workbench, state: RunState) -> Iterator[Event]:
         bench.learns_on_compensated,
     )
     yield from stage.run(state)
-    yield network_saved(bench.method, model_stage.STAGE, state.masks["base"])
+    yield network_saved(bench.method, model_stage.STAGE, state.masks.pop("base"))
 
 
 def network_saved(hyperprune: HyperPrune, stage: str, base: Mapping[str, Tensor]) -> NetworkSaved:
@@ -317,6 +320,12 @@ def stages_of(config: RunConfig, settings: HyperPruneSettings | None) -> list[st
     learning = [*prior, *model] if _learns_on_compensated(config, settings) else [*model, *prior]
     last = ["audit", *[DAMAGE] * bool(config.damage), "evaluation"]
     return [layers.STAGE, *learning, *[COMPENSATION] * compensated, *last]
+
+
+def _full_evidence(config: RunConfig, subject: Subject) -> bool:
+    if config.evidence == "auto":
+        return subject.coverage.total_parameters < FULL_EVIDENCE_BELOW
+    return config.evidence == "full"
 
 
 def _has_prior(settings: HyperPruneSettings | None) -> bool:
