@@ -232,10 +232,10 @@ function drawLegend(v) {
   };
   const [low, high] = looks.own.scale.domain;
   const [down, up] = looks.apart.scale.domain;
-  clear(v.legend, v.fact,
+  clear(v.bars,
     bar(looks.own, "color", looks.own.form, payload.measure.name === "error_rel" ? [low, 1, high] : null),
-    v.layout.three ? bar(looks.apart, payload.measure.name === "divergence" ? "difference" : "difference, points", looks.apart.brief, [down, 0, up]) : null,
-    button("fit to data", "Let the scale span what was measured; otherwise it means the same in every run", () => v.setOption("fit", !payload.fitted), { "aria-pressed": String(Boolean(payload.fitted)) }));
+    v.layout.three ? bar(looks.apart, payload.measure.name === "divergence" ? "difference" : "difference, points", looks.apart.brief, [down, 0, up]) : null);
+  v.fit.setAttribute("aria-pressed", String(Boolean(v.options.fit)));
 }
 
 function drawFact(v) {
@@ -306,7 +306,9 @@ export default {
         v.note = h("p", { class: "hp-note" });
         v.holder = h("div", { class: "hp-holder" });
         v.fact = h("div", { class: "hp-fact" });
-        v.legend = h("div", { class: "hp-row" });
+        v.bars = h("span", { class: "hp-bars" });
+        v.fit = button("fit to data", "Let the scale span what was measured; otherwise it means the same in every run", () => v.setOption("fit", !v.options.fit));
+        v.legend = h("div", { class: "hp-row" }, v.fact, v.bars, v.fit);
         v.curves = h("div", { class: "hp-right" });
         v.main = h("div", { class: "hp-main" }, v.holder, v.curves);
         v.body.append(v.message, v.tiles, v.note, v.main, v.legend);
