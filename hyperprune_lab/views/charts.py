@@ -44,15 +44,25 @@ def plotly_text(text: str) -> str:
     return escape(theme.shown_name(text))
 
 
+def axis_of(theme_name: theme.Theme) -> dict[str, Any]:
+    """Colors of an axis; without a line at zero, which is only another grid line here."""
+    palette = theme.PALETTES[theme_name]
+    return {
+        "gridcolor": palette.grid,
+        "linecolor": palette.line,
+        "zeroline": False,
+        "tickfont": {"color": palette.soft},
+    }
+
+
+def decades(domain: tuple[float, float]) -> dict[str, Any]:
+    """A logarithmic axis over a domain, labelled at powers of ten."""
+    return {"type": "log", "range": log_range(domain), "dtick": 1 if domain[1] > 9 * domain[0] else None}
+
+
 def layout_of(theme_name: theme.Theme, title: str, height_px: int = 460) -> dict[str, Any]:
     """Colors, type and margins of a figure with this title."""
     palette = theme.PALETTES[theme_name]
-    axis = {
-        "gridcolor": palette.grid,
-        "linecolor": palette.line,
-        "zerolinecolor": palette.grid,
-        "tickfont": {"color": palette.soft},
-    }
     return {
         "template": "none",
         "title": {"text": escape(title), "font": {"size": 14}, "x": 0.01},
@@ -63,6 +73,6 @@ def layout_of(theme_name: theme.Theme, title: str, height_px: int = 460) -> dict
         "legend": {"orientation": "h", "y": -0.2},
         "margin": {"l": 60, "r": 20, "t": 50, "b": 50},
         "height": height_px,
-        "xaxis": axis,
-        "yaxis": axis,
+        "xaxis": axis_of(theme_name),
+        "yaxis": axis_of(theme_name),
     }

@@ -7,10 +7,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
 import plotly.graph_objects as go
+from matplotlib.colors import to_rgba
 
+from hyperprune_lab.analysis.channel_digest import GRID, RATIOS
 from hyperprune_lab.views import theme
-from hyperprune_lab.views.charts import layout_of, log_range, plotly_symbol, plotly_text
+from hyperprune_lab.views.charts import decades, layout_of, plotly_symbol, plotly_text
 
 if TYPE_CHECKING:
     from hyperprune_lab.views.outliers import OutliersData
@@ -22,6 +25,20 @@ def chart_outliers(data: OutliersData, theme_name: theme.Theme) -> go.Figure:
 
     palette = theme.PALETTES[theme_name]
     figure = go.Figure()
+    if data.crowd.any():
+        counts = np.where(data.crowd.T > 0, data.crowd.T, np.nan)
+        soft = to_rgba(palette.soft)[:3]
+        shades = [f"rgba({','.join(f'{255 * part:.0f}' for part in soft)},{alpha})" for alpha in (0.1, 0.65)]
+        figure.add_heatmap(
+            x=np.geomspace(*RATIOS, GRID[0] + 1),
+            y=np.linspace(0, 1, GRID[1] + 1),
+            z=np.log1p(counts),
+            customdata=counts,
+            colorscale=[[0, shades[0]], [1, shades[1]]],
+            showscale=False,
+            name="quieter channels",
+            hovertemplate="%{customdata:.0f} quieter channels<extra></extra>",
+        )
     fields = [(data.method, "keep_rate"), *((name, f"keep_rate_{name}") for name in data.references)]
     for method, field in fields:
         style = theme.method_style(method)
@@ -57,10 +74,6 @@ def chart_outliers(data: OutliersData, theme_name: theme.Theme) -> go.Figure:
         figure.add_hline(y=density, line={"dash": "dash", "color": palette.ink, "width": 1})
     figure.add_vline(x=data.step.threshold, line={"color": palette.accent, "width": 2})
     figure.update_layout(layout_of(theme_name, headline(data, data.step)))
-    figure.update_xaxes(
-        type="log",
-        title="channel RMS over the median of its input",
-        range=log_range(data.domain),
-    )
+    figure.update_xaxes(decades(data.domain), title="channel RMS over the median of its input")
     figure.update_yaxes(title="share of its weights that is kept", range=[0, 1], tickformat=".0%")
     return figure

@@ -5,11 +5,12 @@ Knows neither the browser nor how a run is written. Errors are relative: lost ou
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from statistics import median
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from hyperprune_lab.analysis import reconstruction as facts
@@ -118,8 +119,9 @@ class Shares:
 class ReconstructionData:
     """Everything the view shows as of event ``seq``.
 
-    ``places`` are panel and block of the selected and the listed linears. ``parts`` are those of the first selected modules, as far as they are known; ``audit`` says whether they ever will
-    be: ``done``, ``not yet`` or ``none``. ``pairs`` are the focus and those with the largest ratio.
+    ``places`` are panel and block of the selected and the listed linears; ``parts`` those of the first selected, as
+    far as they are known. ``audit`` says whether they ever will be: ``done``, ``not yet`` or ``none``. ``pairs`` are
+    the focus and those with the largest ratio.
     """
 
     run: str
@@ -224,25 +226,31 @@ def reconstruction_data(
 
 
 def _panels(pruned: pd.DataFrame, errors: pd.DataFrame) -> tuple[Panel, ...]:
-    found = []
-    for name in dict.fromkeys(pruned["panel"]):
-        per_block = pruned[pruned["panel"] == name].groupby("block").size()
-        of = errors[errors["panel"] == name]
-        curves = {str(method): _curve(part) for method, part in of.groupby("method", sort=False)}
-        found.append(Panel(str(name), int(per_block.max()), curves))
-    return tuple(found)
-
-
-def _curve(part: pd.DataFrame) -> tuple[Point, ...]:
-    points = []
-    for block, rows in part.groupby("block"):
-        values = rows["error_rel"].to_numpy(float)
-        worst = int(np.argmax(values))
-        module = str(rows["module"].iloc[worst])
-        points.append(
-            Point(int(str(block)), float(np.median(values)), float(values[worst]), module, len(values))
+    # Plain loops: a live run asks for this ten times a second, and grouping tables costs more than all the rest.
+    members: dict[str, Counter[int]] = {}
+    for name, block in zip(pruned["panel"], pruned["block"], strict=True):
+        members.setdefault(str(name), Counter())[int(block)] += 1
+    columns = ("panel", "method", "block", "error_rel", "module")
+    found: dict[str, dict[str, dict[int, list[tuple[float, str]]]]] = {}
+    for name, method, block, error, module in zip(*(errors[column] for column in columns), strict=True):
+        curves = found.setdefault(str(name), {})
+        curves.setdefault(str(method), {}).setdefault(int(block), []).append((float(error), str(module)))
+    return tuple(
+        Panel(
+            name,
+            max(blocks.values()),
+            {
+                method: tuple(_point(block, linears_) for block, linears_ in sorted(curve.items()))
+                for method, curve in found.get(name, {}).items()
+            },
         )
-    return tuple(points)
+        for name, blocks in members.items()
+    )
+
+
+def _point(block: int, of: list[tuple[float, str]]) -> Point:
+    worst, module = max(of, key=lambda one: one[0])
+    return Point(block, median(error for error, _ in of), worst, module, len(of))
 
 
 def _compensated(table: pd.DataFrame) -> tuple[Compensated, ...]:

@@ -12,7 +12,7 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from hyperprune_lab.views import theme
-from hyperprune_lab.views.charts import layout_of, log_range, plotly_dash, plotly_symbol, plotly_text
+from hyperprune_lab.views.charts import axis_of, decades, layout_of, plotly_dash, plotly_symbol, plotly_text
 from hyperprune_lab.views.reconstruction_words import OURS, headline
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ def chart_reconstruction(data: ReconstructionData, theme_name: theme.Theme) -> g
             label = plotly_text(f"{one.stage}, {word}")
             color = ours if last else theme.PALETTES[theme_name].soft
             add(len(data.panels), label, color, [(b, v, label) for b, v in points], width=1.6, dash=dash)
-    figure.update_xaxes(gridcolor=theme.PALETTES[theme_name].grid, title=None)
-    figure.update_yaxes(type="log", range=log_range(data.domain), gridcolor=theme.PALETTES[theme_name].grid)
+    figure.update_xaxes(axis_of(theme_name))
+    figure.update_yaxes(axis_of(theme_name) | decades(data.domain))
     figure.update_annotations(font={"size": 12})
     return figure

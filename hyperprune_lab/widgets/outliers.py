@@ -66,7 +66,11 @@ class OutlierChannels(View):
 
     def __init__(self, *args: Any, **options: Any) -> None:
         self._hurried = threading.local()
+        self._unread = 0
         super().__init__(*args, **options)
+        # What was left to read when the view was made: the pump may have gone on before it knew the view.
+        if self._unread:
+            self._wake()
 
     @traitlets.validate("threshold")
     def _a_step(self, proposal: Any) -> float:
@@ -86,6 +90,7 @@ class OutlierChannels(View):
             fit=self.fit,
             seconds=PATIENCE_SECONDS if hurried else None,
         )
+        self._unread = found.left
         if hurried and found.left:
             self.desk.pump.do(self._read_on)
         return found

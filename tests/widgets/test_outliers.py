@@ -24,6 +24,7 @@ def tell(view: OutlierChannels, kind: str, **content: Any) -> None:
 
 def test_a_finished_run_is_told_in_one_sentence(run: Run):
     view = OutlierChannels(run)
+    assert view.desk.settle()
     assert view.state == "finished"
     step = view.payload["steps"][view.payload["step"]]
     full = summary(readers(run))

@@ -72,6 +72,7 @@ def test_a_live_run_grows_linear_by_linear(live):
     assert view.desk.settle()
     assert view.payload["rows"]
     assert "not yet" in view.payload["about_parts"]
+    view.desk.select([FOCUS])
     tinyrun.write_until(writer, stream, ModuleMeasured)
     view.desk.select(["model.layers.0.self_attn.q_proj"])
     assert view.desk.settle()

@@ -3,7 +3,7 @@
 const TALL = 120;
 const AXIS = 38;
 const LINE = 17;
-const COMPENSATED = "whole block, compensated";
+const COMPENSATED = "compensated block";
 
 const labelOf = (name) => name.replace(/^(self_attn|attention|attn|mlp)\./, "");
 // -- errors over depth
@@ -11,7 +11,7 @@ const labelOf = (name) => name.replace(/^(self_attn|attention|attn|mlp)\./, "");
 function layoutOf(v) {
   const { panels, compensated } = v.payload;
   const count = panels.length + (compensated.length ? 1 : 0);
-  const columns = clamp(Math.floor((v.width - AXIS) / 205), 1, Math.min(5, Math.max(1, count)));
+  const columns = clamp(Math.floor((v.width - AXIS) / 160), 1, Math.min(5, Math.max(1, count)));
   const even = Math.ceil(count / Math.ceil(count / columns));
   return { count, columns: even, wide: (v.width - AXIS - 4) / even, rows: Math.ceil(count / even) };
 }
@@ -46,9 +46,11 @@ function drawAxes(v, panel, box, x, y, first) {
     first ? wordsAt(box.left - 6, y(tick) + 4, fmtTick(fmtError(tick)), { "text-anchor": "end" }) : null]);
   const step = [1, 2, 5, 10, 20, 50].find((size) => ((box.right - box.left) * size) / payload.blocks >= 22) ?? 100;
   for (let block = 0; block < payload.blocks; block += step) parts.push(wordsAt(x(block), box.bottom + 13, String(block), { "text-anchor": "middle" }));
-  const room = Math.floor((box.right - box.left - (worst ? 100 : 0)) / 7.4);
+  const wide = box.right - box.left;
+  const said = worst ? `${wide > 175 ? "worst " : ""}${fmtError(worst[2])} at ${worst[0]}` : "";
+  const room = Math.floor((wide - 6.2 * said.length) / 7.4);
   parts.push(s("text", { x: round(box.left), y: box.top - 7, class: "hp-title", text: shortName(panel ? labelOf(name) : name, Math.max(8, room)) + (panel?.experts > 1 ? ` ×${panel.experts}` : "") }, s("title", { text: name })));
-  if (worst) parts.push(wordsAt(box.right, box.top - 7, `worst ${fmtError(worst[2])} at ${worst[0]}`, { "text-anchor": "end" }));
+  if (worst) parts.push(wordsAt(box.right, box.top - 7, said, { "text-anchor": "end" }));
   else if (panel) parts.push(wordsAt((box.left + box.right) / 2, (box.top + box.bottom) / 2, NOT_YET, { "text-anchor": "middle" }));
   return s("g", {}, parts.filter(Boolean));
 }
