@@ -57,26 +57,29 @@ class Boundary:
 
 def boundaries(table: pd.DataFrame) -> list[Boundary]:
     """The stretches of ``steps`` that belong to one block or stage, in order; ``stop`` is exclusive."""
+    if table.empty:
+        return []
+    blocks, stages = table["block"].to_numpy(float, na_value=np.nan), table["stage"].to_numpy(object)
+    numbers = np.nan_to_num(blocks, nan=-1.0)
+    starts = [0, *(1 + np.flatnonzero((np.diff(numbers) != 0) | (stages[1:] != stages[:-1])))]
+    first = int(table["axis"].iloc[0])
     found = []
-    block = table["block"].astype("Int64").fillna(-1).astype(int)
-    changes = (block != block.shift()) | (table["stage"] != table["stage"].shift())
-    for _, part in table.groupby(changes.cumsum(), sort=True):
-        first = part.iloc[0]
-        number = None if pd.isna(first["block"]) else int(first["block"])
-        label = f"{first['stage']}" if number is None else f"block {number}"
-        start = int(first["axis"])
-        found.append(Boundary(start, start + len(part), str(first["stage"]), number, label))
+    for start, stop in zip(starts, [*starts[1:], len(table)], strict=True):
+        number = None if np.isnan(blocks[start]) else int(blocks[start])
+        label = f"{stages[start]}" if number is None else f"block {number}"
+        found.append(Boundary(first + int(start), first + int(stop), str(stages[start]), number, label))
     return found
 
 
-def loss_terms(run: Run, table: pd.DataFrame) -> pd.DataFrame:
+def loss_terms(run: Run, table: pd.DataFrame, known: dict[str, Any] | None = None) -> pd.DataFrame:
     """The signed parts of the loss by step: ``axis, reconstruction, outlier, continual, divergence, total``.
 
     ``total = reconstruction - λ1 outlier + λ2 continual`` in the layer-wise stage (the outlier term is a reward, so
     its part is negative), ``total = divergence`` in the whole-model stage. Parts that a stage does not have are NaN.
+    ``known`` are the run's ``settings``, where they were read before.
     """
-    weights = settings(run).get("training", {})
-    part = pd.DataFrame({"axis": table["axis"]})
+    weights = (settings(run) if known is None else known).get("training", {})
+    part: dict[str, Any] = {"axis": table["axis"]}
     for name, factor in (
         ("reconstruction", 1.0),
         ("outlier", -float(weights.get("outlier_weight", np.nan))),
@@ -84,8 +87,7 @@ def loss_terms(run: Run, table: pd.DataFrame) -> pd.DataFrame:
         ("divergence", 1.0),
     ):
         part[name] = factor * table[name] if name in table else np.nan
-    part["total"] = table.get("loss", np.nan)
-    return part
+    return pd.DataFrame(part | {"total": table.get("loss", np.nan)})
 
 
 def entropies(table: pd.DataFrame) -> pd.DataFrame:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TypeVar
 from weakref import WeakKeyDictionary
 
@@ -51,22 +52,34 @@ def step_table(run: Run, as_of: int | None = None) -> pd.DataFrame:
     return table if as_of is None else table.iloc[: int(table["seq"].searchsorted(as_of, "right"))]
 
 
-def remembered(
-    run: Run, name: str, kinds: tuple[str, ...], as_of: int, make: Callable[[], Answer], more: object = None
-) -> Answer:
-    """``make()``, or what it gave last time: while no event of ``kinds`` has come, before ``as_of`` or at all, and
-    ``more`` is the same.
-    """
-    log = _log_of(run)
-    key = (run.generation, run.newest_seq(kinds), run.newest_seq(kinds, as_of), more)
-    with log.lock:
-        kept = log.answers.get(name)
-    if kept is not None and kept[0] == key:
-        return kept[1]  # type: ignore[return-value]
-    answer = make()
-    with log.lock:
-        log.answers[name] = (key, answer)
-    return answer
+@dataclass(frozen=True)
+class Milestone:
+    """The last event that matters, up to a moment: as long as it stays, so do answers that depend on such events."""
+
+    run: Run
+    key: tuple[int, int, int]
+
+    @classmethod
+    def of(cls, run: Run, kinds: tuple[str, ...], as_of: int) -> Milestone:
+        """The newest event of ``kinds``, at all and up to event ``as_of``."""
+        return cls(run, (run.generation, run.newest_seq(kinds), run.newest_seq(kinds, as_of)))
+
+    @property
+    def seq(self) -> int:
+        """Number of that event; 0 before the first."""
+        return self.key[2]
+
+    def remember(self, name: str, make: Callable[[], Answer], more: object = None) -> Answer:
+        """``make()``, or what it gave last time if neither the milestone nor ``more`` has changed since."""
+        log, key = _log_of(self.run), (self.key, more)
+        with log.lock:
+            kept = log.answers.get(name)
+        if kept is not None and kept[0] == key:
+            return kept[1]  # type: ignore[return-value]
+        answer = make()
+        with log.lock:
+            log.answers[name] = (key, answer)
+        return answer
 
 
 def _log_of(run: Run) -> _Log:

@@ -19,7 +19,7 @@ from hyperprune_lab.analysis.forgetting import applies
 from hyperprune_lab.analysis.histogram import histogram
 from hyperprune_lab.analysis.linears import linears
 from hyperprune_lab.analysis.network import Boundary, NetworkWarning
-from hyperprune_lab.analysis.steplog import remembered, step_table
+from hyperprune_lab.analysis.steplog import Milestone, step_table
 from hyperprune_lab.record.reader import Run
 from hyperprune_lab.views import theme
 from hyperprune_lab.views.hypernetwork_words import (
@@ -30,7 +30,7 @@ from hyperprune_lab.views.hypernetwork_words import (
     pinned_note,
     text,
 )
-from hyperprune_lab.views.network_groups import PinnedGroup, pinned_groups
+from hyperprune_lab.views.network_groups import PinnedGroup, pinned_groups, short
 
 __all__ = ["HypernetworkData", "figure", "hypernetwork_data", "payload", "picture", "table", "text"]
 
@@ -44,7 +44,7 @@ _LARGEST_TERM = 0.5
 
 TERMS = ("reconstruction", "outlier", "continual", "divergence", "total")
 SHARES = ("entropy", "entropy_p10", "entropy_median", "entropy_p90", "agreement_wanda", "agreement_prior")
-_MILESTONES = ("BlockFinished", "ModuleDecided", "StageFinished", "NetworkSaved", "RunFinished")
+_MILESTONES = ("RunStarted", "BlockFinished", "ModuleDecided", "StageFinished", "NetworkSaved", "RunFinished")
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,36 +123,30 @@ def hypernetwork_data(
         UserError: the record is damaged.
     """
     seq = run.last_seq if as_of is None else as_of
-    has_network, settings, placed = remembered(
-        run, "hypernetwork", ("RunStarted",), seq, lambda: (applies(run), network.settings(run), linears(run))
-    )
+    now = Milestone.of(run, _MILESTONES, seq)
+    about = now.remember("about", lambda: _about(run))
+    settings, placed = about.settings, about.placed
     selection = tuple(selection)
     of_module = dict(zip(placed["module"], placed["block"], strict=True))
     focus = next((name for name in selection if name in of_module), None)
     selected = of_module.get(focus)
     steps = step_table(run, seq)
-    terms = network.loss_terms(run, steps)
-    stages = [] if not has_network else list(run.started.get("stages", []))
-    stretches = _stretches(steps, sorted(set(placed["block"])), stages, settings)
+    terms = network.loss_terms(run, steps, dict(settings))
+    stretches = _stretches(steps, about)
     own = [one for one in stretches if one.block == selected and one.block is not None]
     zoomed = zoom and bool(own)
     shown = (own[0].start, own[-1].stop) if zoomed else (0, max([1, *(one.stop for one in stretches)]))
     drawn = _drawn(stretches, shown, len(steps))
     counted = tuple(name for name in selection if name in of_module)[:MOST_MODULES]
-    decided = remembered(
-        run,
-        "decided",
-        ("ModuleDecided",),
-        seq,
-        lambda: _decided(run, counted, seq) if has_network else (),
-        counted,
-    )
-    maps, reaches = _maps(run, seq, placed, focus) if has_network else ((), ())
+    decided = now.remember("decided", lambda: _decided(run, counted, seq), counted)
+    patterns = now.remember("patterns", lambda: histogram(run, list(decided), as_of=seq), decided)
+    watched = focus if focus in decided else None
+    maps, reaches = _maps(run, seq, now, placed, focus) if about.applies else ((), ())
     return HypernetworkData(
         run=run.directory.root.name,
         seq=seq,
-        method=str(run.config.get("method", "")),
-        applies=has_network,
+        method=about.method,
+        applies=about.applies,
         settings=settings,
         steps=steps,
         terms=terms,
@@ -166,33 +160,42 @@ def hypernetwork_data(
         leads=_leads(placed, focus),
         focus=focus,
         selected=selected,
-        histogram=remembered(
-            run,
-            "histogram",
-            ("ModuleDecided",),
-            seq,
-            lambda: histogram(run, list(decided), as_of=seq),
-            decided,
-        ),
+        histogram=patterns,
         histogram_of=decided,
-        pinned=remembered(
-            run, "pinned", ("ModuleDecided",), seq, lambda: pinned_groups(run, focus, seq), (focus, decided)
-        )
-        if focus in decided
-        else (),
+        pinned=now.remember("pinned", lambda: pinned_groups(run, watched, seq), watched),
         maps=maps,
         reaches=reaches,
-        warnings=_warnings(run, seq, terms) if has_network else (),
+        warnings=_warnings(run, seq, now, terms) if about.applies else (),
         finished=run.state == "finished" and seq == run.last_seq,
     )
 
 
-def _stretches(
-    steps: pd.DataFrame, blocks: list[int], stages: list[str], settings: Mapping[str, Any]
-) -> list[Boundary]:
+@dataclass(frozen=True, eq=False)
+class _About:
+    """What is known of a run from its beginning."""
+
+    applies: bool
+    method: str
+    settings: dict[str, Any]
+    stages: tuple[str, ...]
+    placed: pd.DataFrame
+
+    @property
+    def blocks(self) -> list[int]:
+        return sorted(set(self.placed["block"]))
+
+
+def _about(run: Run) -> _About:
+    stages = tuple(run.started.get("stages", ()))
+    return _About(
+        applies(run), str(run.config.get("method", "")), network.settings(run), stages, linears(run)
+    )
+
+
+def _stretches(steps: pd.DataFrame, about: _About) -> list[Boundary]:
     """Blocks and stages on the axis: as measured, then as they are still to come by the settings."""
     found = network.boundaries(steps)
-    training, model = settings.get("training", {}), settings.get("model_stage", {})
+    training, model = about.settings.get("training", {}), about.settings.get("model_stage", {})
     of_block, of_model = (
         int(training.get("steps", 0)),
         int(model.get("steps", 0)) * int(model.get("rounds", 1)),
@@ -205,11 +208,11 @@ def _stretches(
     met = {one.block for one in found}
     at = found[-1].stop if found else 0
     if None not in met:
-        left_dense = set(settings.get("dense_blocks", ()))
-        for block in (b for b in blocks if of_block and b not in met and b not in left_dense):
+        left_dense = set(about.settings.get("dense_blocks", ()))
+        for block in (b for b in about.blocks if of_block and b not in met and b not in left_dense):
             found.append(Boundary(at, at + of_block, "layers", block, f"block {block}"))
             at += of_block
-        if of_model and "model" in stages:
+        if of_model and "model" in about.stages:
             found.append(Boundary(at, at + of_model, "model", None, "model"))
     return found
 
@@ -271,16 +274,17 @@ def _leads(placed: pd.DataFrame, focus: str | None) -> tuple[str, ...]:
 
 
 def _maps(
-    run: Run, seq: int, placed: pd.DataFrame, focus: str | None
+    run: Run, seq: int, now: Milestone, placed: pd.DataFrame, focus: str | None
 ) -> tuple[tuple[EmbeddingMap, ...], tuple[float, ...]]:
     """Layer and component embeddings of the network that decides the module in focus, and how far each reaches.
 
     The reach is that of all moments of the record, so that nothing is scaled anew in a replay.
     """
-    kinds = ("BlockFinished", "NetworkSaved")
-    found = remembered(run, "embeddings", kinds, seq, lambda: embeddings(run, seq))
-    whole = remembered(run, "all embeddings", kinds, run.last_seq, lambda: embeddings(run))
-    reaches = {(one.kind, one.pattern): reach(one) for one in whole if not one.path.empty}
+    found = now.remember("embeddings", lambda: embeddings(run, seq))
+    whole = now.remember("all embeddings", lambda: found if now.key[1] == now.seq else embeddings(run))
+    reaches = now.remember(
+        "reaches", lambda: {(one.kind, one.pattern): reach(one) for one in whole if not one.path.empty}
+    )
     pattern = dict(zip(placed["module"], placed["pattern"], strict=True)).get(focus)
     patterns = [one.pattern for one in found]
     chosen = pattern if pattern in patterns else next(iter(patterns), None)
@@ -289,11 +293,11 @@ def _maps(
     return tuple(mapped), tuple(reaches[one.kind, one.pattern] for one in mapped)
 
 
-def _warnings(run: Run, seq: int, terms: pd.DataFrame) -> tuple[NetworkWarning, ...]:
+def _warnings(run: Run, seq: int, now: Milestone, terms: pd.DataFrame) -> tuple[NetworkWarning, ...]:
     """As of the last milestone, or the first loss that is no number: they change at no other time."""
     broken = not bool(np.isfinite(terms["total"].to_numpy(float)).all())
-    at = seq if broken else run.newest_seq(_MILESTONES, seq)
-    return remembered(run, "warnings", _MILESTONES, seq, lambda: tuple(network.warnings(run, at)), broken)
+    at = seq if broken else now.seq
+    return now.remember("warnings", lambda: tuple(network.warnings(run, at)), broken)
 
 
 # -- what it says
@@ -311,7 +315,7 @@ def payload(data: HypernetworkData) -> dict[str, Any]:
         values = data.column(name)[rows]
         if not np.isnan(values).all():
             digits = 3 if name in SHARES else 4
-            points[name] = [_rounded(value, digits) for value in values]
+            points[name] = short(values, digits)
     return common | {
         "facts": facts_of(data),
         "warnings": [warning.message for warning in data.warnings],
@@ -355,22 +359,20 @@ def _bars(table: pd.DataFrame) -> list[_Bar]:
     return [_Bar(*row) for row in table[columns].itertuples(index=False)]
 
 
-def _rounded(value: float, digits: int = 4) -> float | None:
-    return None if np.isnan(value) else float(f"{value:.{digits}g}")
-
-
 def _map_payload(data: HypernetworkData, one: EmbeddingMap, limit: float) -> dict[str, Any]:
     now = one.now
     path = one.path[one.path["label"] == selected_label(data, one)]
     return {
         "kind": one.kind,
         "pattern": one.pattern,
-        "explained": [_rounded(share) for share in one.explained],
-        "reach": _rounded(limit),
+        "explained": short(one.explained),
+        "reach": short([limit])[0],
         "collapsed": one.collapsed,
-        "points": [[label, _rounded(x), _rounded(y)] for label, x, y in now.itertuples(index=False)],
+        "points": [
+            [label, *place] for label, place in zip(now["label"], short(now[["x", "y"]]), strict=True)
+        ],
         "selected": selected_label(data, one),
-        "trail": [[_rounded(x), _rounded(y)] for x, y in path[["x", "y"]].itertuples(index=False)],
+        "trail": short(path[["x", "y"]]),
     }
 
 

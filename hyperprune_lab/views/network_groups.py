@@ -66,10 +66,10 @@ class PinnedGroup:
             "place": [self.row, self.group],
             "steps": self.steps,
             "names": self.names,
-            "ribbons": [[float(f"{value:.3g}") for value in ribbon] for ribbon in self.ribbons.tolist()],
+            "ribbons": short(self.ribbons, 3),
             "final": self.final,
             "by_position": self.by_position,
-            "certainty": float(f"{self.certainty:.3g}"),
+            "certainty": short([self.certainty], 3)[0],
             "first_choice": self.first_choice,
         }
 
@@ -115,3 +115,13 @@ def _ranked(
 
 def _spelled(kept: np.ndarray) -> str:
     return "".join("1" if one else "0" for one in kept)
+
+
+def short(values: Any, digits: int = 4) -> list[Any]:
+    """Numbers as nested lists with so many digits that count, for the browser; NaN stays."""
+    numbers = np.asarray(values, dtype=float)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        places = digits - 1 - np.floor(np.log10(np.abs(numbers)))
+        scale = 10.0 ** np.where(np.isfinite(places), np.clip(places, -300, 300), 0.0)
+        rounded = np.rint(numbers * scale) / scale
+    return list(np.where(np.isfinite(rounded), rounded, numbers).tolist())

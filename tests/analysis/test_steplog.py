@@ -10,7 +10,7 @@ import pytest
 
 from hyperprune_lab import events as ev
 from hyperprune_lab.analysis import network
-from hyperprune_lab.analysis.steplog import remembered, step_table
+from hyperprune_lab.analysis.steplog import Milestone, step_table
 from hyperprune_lab.record.reader import Run, open_run
 from hyperprune_lab.record.writer import RecordWriter
 from tests.widgets import tinyrun
@@ -92,13 +92,15 @@ def test_an_answer_is_kept_until_something_that_matters_happens(growing):
     made: list[int] = []
 
     def ask(seq: int | None = None, more: object = None) -> int:
-        at = run.last_seq if seq is None else seq
-        return remembered(run, "question", ("BlockFinished",), at, lambda: made.append(1) or len(made), more)
+        now = Milestone.of(run, ("BlockFinished",), run.last_seq if seq is None else seq)
+        return now.remember("question", lambda: made.append(1) or len(made), more)
 
     assert [ask(), ask()] == [1, 1]
     tinyrun.write_until(writer, stream, ev.StepMeasured)
     assert ask() == 1
-    tinyrun.write_until(writer, stream, ev.BlockFinished)
+    finished = tinyrun.write_until(writer, stream, ev.BlockFinished)
+    assert finished.block == 0
     assert ask() == 2
     assert ask(more="other") == 3
     assert ask(1) == 4
+    assert Milestone.of(run, ("BlockFinished",), run.last_seq).seq == run.last_seq
