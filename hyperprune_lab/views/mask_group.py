@@ -107,7 +107,13 @@ def _patterns(card: GroupCard) -> list[list[str]]:
     with_shares = card.probabilities is not None and not card.by_position
     head = ["pattern", *(["cost", "× least"] if with_costs else []), *(["p"] if with_shares else []), ""]
     lines = [head]
-    for place, one in enumerate(why.candidates):
+    # Without costs there is no order: what was chosen comes first.
+    order = sorted(
+        range(len(why.candidates)),
+        key=lambda place: not with_costs and not chosen_by(card, why.candidates[place]),
+    )
+    for place in order:
+        one = why.candidates[place]
         costs = [theme.fmt_error(one.cost), times_words(one.times)] if with_costs else []
         shares = [theme.fmt_share(card.probabilities[place])] if with_shares and card.probabilities else []
         bits = "".join("1" if kept else "0" for kept in one.kept)

@@ -62,6 +62,7 @@ def payload(data: MaskExplorerData) -> dict[str, Any]:
     sides = SIDES if source.other.mask is not None else SIDES[:1]
     return {
         **common,
+        "version": source.name,
         "keep": pattern.keep,
         "width": pattern.group,
         "patterns": pattern_colors(pattern),
@@ -109,7 +110,7 @@ def _legend(data: MaskExplorerData, source: MaskSource, side: Side) -> dict[str,
     elif data.measure == "pattern" and patterns:
         chips = [[color, mask_group.glyphs(bits)] for bits, color in patterns.items()]
     elif data.measure == "pattern" and data.label:
-        chips = [[3, "kept, as the other mask"], ["#e69f00", "kept, otherwise than the other mask"]]
+        chips = [[3, f"group as {data.label}'s"], ["above", "group decided otherwise"]]
     else:
         chips = [[1 if side == "ours" else 2, "kept"], [0, "· pruned"]]
     return {
@@ -150,10 +151,7 @@ def bases(data: MaskExplorerData) -> list[list[Any]]:
     level = source.tiles.levels - 1
     found = []
     for side in SIDES if source.other.mask is not None else SIDES[:1]:
-        tile = source.tile(data.measure, side, level, 0, 0, wait=False)
-        if tile is None:
-            tile = source.tile("keep_rate", side, level, 0, 0)
-        assert tile is not None
+        tile = source.coarsest(data.measure, side)
         found.append(
             _piece(f"{tile.measure}:{side}", level, 0, 0, tile.values.shape, tile.measure, source.coded(tile))
         )

@@ -79,6 +79,8 @@ class MaskSource:
         sources: Sources | None = None,
     ) -> None:
         self.run, self.module, self.version = run, module, version
+        self.name = ""
+        """What a page calls this mask when it asks for tiles."""
         as_of = max(version)
         mask = run.packed_mask(module, as_of=as_of)
         self.evidence = run.evidence("module", module, as_of=as_of)
@@ -92,6 +94,7 @@ class MaskSource:
         self.input_arrays = {} if measured is None else measured.arrays(run)
         self._lock = threading.RLock()
         self._score_tiles: dict[Side, ScoreTiles] = {}
+        self._coarsest: dict[tuple[Measure, Side], Tile] = {}
         self._diversities: dict[tuple[Side, int, int, int], Tile] = {}
 
     # -- what there is
@@ -210,6 +213,17 @@ class MaskSource:
             scores = self._scores(side)
             if level >= scores.base:
                 scores.build()
+
+    def coarsest(self, measure: Measure, side: Side) -> Tile:
+        """The whole side in one tile; its keep-rates as long as the measure takes long."""
+        made = self._coarsest.get((measure, side))
+        if made is None:
+            level = self.tiles.levels - 1
+            made = self.tile(measure, side, level, 0, 0, wait=False)
+            if made is None:
+                return self.coarsest("keep_rate", side)
+            self._coarsest[measure, side] = made
+        return made
 
     def coded(self, tile: Tile) -> bytes:
         """Values of a coarse tile as one byte each: 0 unknown, 1 to 255 from the low to the high end of its scale."""

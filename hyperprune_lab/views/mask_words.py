@@ -94,9 +94,10 @@ def _rows_told(source: MaskSource) -> list[str]:
     errors = source.row_errors
     if errors is None:
         return [f"{lines[0]}, which this run did not record"]
+    over = "" if "row_energies" in source.evidence else " (over the mean row's energy)"
     order = np.argsort(np.nan_to_num(errors), kind="stable")[::-1][:TOLD]
     worst = ", ".join(f"{int(row)} {theme.fmt_error(float(errors[row]))}" for row in order)
-    return [f"{lines[0]}: worst {worst}; median {theme.fmt_error(float(np.nanmedian(errors)))}"]
+    return [f"{lines[0]}{over}: worst {worst}; median {theme.fmt_error(float(np.nanmedian(errors)))}"]
 
 
 def _against_told(data: MaskExplorerData, source: MaskSource) -> list[str]:

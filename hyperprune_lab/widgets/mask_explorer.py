@@ -27,6 +27,7 @@ from hyperprune_lab.widgets.plain import plain
 from hyperprune_lab.widgets.view import Answer, Measure, View
 
 MOST_TILES_AT_ONCE = 16
+MOST_PINS = 3
 MASKS_HELD = 3
 """Opened masks that are kept, for going back and forth; each takes several times its packed size."""
 
@@ -127,10 +128,13 @@ class MaskExplorer(View):
         return f"mask = run.mask({now.focus!r}{as_of})  # [outputs, inputs], true where a weight is kept\nmask.mean(0)"
 
     def on_message(self, kind: str, content: Mapping[str, Any]) -> None:
-        if kind in ("next", "pinned"):
-            here = int(content["row"]), int(content["group"])
-            backwards = bool(content.get("backwards"))
-            self.desk.pump.do(lambda: self._go_on(kind, here, backwards))
+        here = int(content["row"]), int(content["group"])
+        if kind == "pin" and self.desk.selection:
+            pinned = [self.desk.selection[0], *here]
+            others = [list(pin) for pin in self.pins if list(pin) != pinned]
+            self.pins = others if len(others) < len(self.pins) else [pinned, *others][:MOST_PINS]
+        elif kind in ("next", "previous", "recorded"):
+            self.desk.pump.do(lambda: self._go_on(kind, here))
 
     def on_ask(self, what: Mapping[str, Any], now: Now) -> Answer:
         with self._holding:
@@ -152,8 +156,6 @@ class MaskExplorer(View):
         payload = dict(frame["payload"])
         # The card changes with every arrow key, the rest hardly ever: they travel apart.
         group, pinned = payload.pop("group", None), payload.pop("pins", [])
-        if payload.get("status") == "decided":
-            payload["version"] = self._name_of(self._draw(now).data.source)
         return {**frame, "payload": payload, "group": group, "pinned": pinned}
 
     def _open_mask(self, now: Now) -> MaskExplorerData:
@@ -182,17 +184,12 @@ class MaskExplorer(View):
         return self._opened[1]
 
     def _hold(self, identity: object, source: MaskSource) -> None:
-        name = sha256(repr((identity, source.version[0])).encode()).hexdigest()[:16]
+        source.name = sha256(repr((identity, source.version[0])).encode()).hexdigest()[:16]
         with self._holding:
-            self._held[name] = identity, source
-            self._held.move_to_end(name)
+            self._held[source.name] = identity, source
+            self._held.move_to_end(source.name)
             while len(self._held) > MASKS_HELD:
                 self._held.popitem(last=False)
-
-    def _name_of(self, source: MaskSource) -> str:
-        """What the browser calls the mask when it asks for tiles."""
-        with self._holding:
-            return next(name for name, (_, held) in self._held.items() if held is source)
 
     def _sources(self, run: Run) -> Sources:
         key = id(run), self.folder
@@ -253,7 +250,7 @@ class MaskExplorer(View):
 
         self._worker.submit(work)
 
-    def _go_on(self, kind: str, here: tuple[int, int], backwards: bool) -> None:
+    def _go_on(self, kind: str, here: tuple[int, int]) -> None:
         """To the next group that the other mask decides otherwise, or whose probabilities were recorded."""
         now = self._now()
         if now.run is None or now.focus is None:
@@ -261,8 +258,8 @@ class MaskExplorer(View):
         source = self._open_mask(now).source
         if source is None:
             return
-        if kind == "next":
-            found = source.next_difference(*here, backwards)
+        if kind != "recorded":
+            found = source.next_difference(*here, backwards=kind == "previous")
         else:
             recorded = sorted(source.pinned.groups) if source.pinned is not None else []
             found = next((place for place in recorded if place > here), next(iter(recorded), None))

@@ -72,16 +72,11 @@ const screen = (y, x) => (v) => {
   v.y += y * down;
   step(y * down, x * across)(v);
 };
-const differ = (backwards) => (v) => v.send("next", { ...v.focus, backwards });
+// The kernel knows where to go from here, and which groups are pinned.
+const tell = (kind) => (v) => v.send(kind, v.focus);
 const flip = (side) => (v) => v.p.other && v.setOption("side", v.side === side ? "ours" : side);
 const whole = (v) => zoom(v, 1e-9);
 const close = (v) => reveal(v, 28);
-
-function pin(v) {
-  const here = [v.p.module, v.focus.row, v.focus.group];
-  const without = v.options.pins.filter((one) => String(one) !== String(here));
-  v.setOption("pins", without.length < v.options.pins.length ? without : [here, ...without].slice(0, 3));
-}
 
 function go(v) {
   const [row, input] = v.place.value.split(/\D+/).map(Number);
@@ -114,7 +109,7 @@ function drawLegend(v) {
   renew(v.legend, [p.legend, side, level, v.theme, note], () => {
     const { label, signed, reach, chips, levels } = p.legend[side];
     const codes = codeColors(v);
-    const chip = ([color, words]) => h("span", { class: "hp-swatch" }, h("i", { style: { background: codes[color] ?? color } }), words);
+    const chip = ([color, words]) => h("span", { class: "hp-swatch" }, h("i", { style: { background: codes[color] ?? v[color] ?? color } }), words);
     const color = signed ? (t) => deviation(t, v.theme) : cividis;
     const scale = scaleOf("linear", [signed ? -reach : 0, reach]);
     return [
@@ -134,6 +129,8 @@ function drawCard(v) {
   renew(v.cardNode, [why, v.pinned], () => [
     name(why.title), why.tables.map(table), h("p", { text: why.sentence }), h("p", { class: "hp-label", text: why.note }),
     v.pinned.map((card) => [name(`pinned: ${card.title}`), h("p", { text: card.sentence })])]);
+  // Of many patterns the one that was kept is in sight.
+  for (const list of v.cardNode.querySelectorAll("table")) list.scrollTop = (list.querySelector(".hp-chosen")?.offsetTop ?? 0) - 40;
 }
 
 function pointing(v) {
@@ -247,8 +244,7 @@ export default {
         ArrowLeft: step(0, -1), ArrowRight: step(0, 1), ArrowUp: step(-1, 0), ArrowDown: step(1, 0),
         "Shift+ArrowLeft": screen(0, -1), "Shift+ArrowRight": screen(0, 1), "Shift+ArrowUp": screen(-1, 0), "Shift+ArrowDown": screen(1, 0),
         Home: step(0, -1e9), End: step(0, 1e9), "+": (v) => zoom(v, 2), "=": (v) => zoom(v, 2), "-": (v) => zoom(v, 0.5), 0: whole,
-        z: close, g: (v) => v.place.focus(), Enter: pin, "\\": flip("theirs"), d: flip("difference"), n: differ(false), N: differ(true),
-        p: (v) => v.send("pinned", v.focus),
+        z: close, g: (v) => v.place.focus(), Enter: tell("pin"), "\\": flip("theirs"), d: flip("difference"), n: tell("next"), N: tell("previous"), p: tell("recorded"),
         c: (v) => v.where.querySelector("select").focus(),
       },
     });

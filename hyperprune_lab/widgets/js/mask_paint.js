@@ -138,9 +138,10 @@ function paintCells(v, c, { values, width, height, place: [, , down, across] }) 
       const weight = v.level === "weights" ? weightAt(v, row, column) : null;
       const alone = differs && code && code < 3;
       const color = (!alone && weight?.color) || (patterned && code ? patterned(values, n - (column % p.width)) : codes[code]);
-      const [up, low] = code === 2 ? [y + gap, y + s - gap] : [y + s - gap, y + gap];
+      const edge = weight ? s * 0.28 : gap;
+      const [up, low] = code === 2 ? [y + edge, y + s - edge] : [y + s - edge, y + edge];
       if (!code) dot(c, weight?.color ?? colors.soft, x + s / 2, y + s / 2, weight ? s * 0.18 : max(0.7, s * 0.07));
-      else if (alone) shape(c, color, x + gap, up, x + s - gap, up, x + s / 2, low);
+      else if (alone) shape(c, color, x + edge, up, x + s - edge, up, x + s / 2, low);
       else bar(c, color, x + gap, y + gap, s - 2 * gap, s - 2 * gap);
       if (!weight) continue;
       const ink = code && !alone ? inkOn(color) : colors.soft;
@@ -189,7 +190,7 @@ function steps(from, s, room, count, call) {
 }
 
 const indices = (from, s, room, count, apart) =>
-  linearTicks([max(0, from), max(max(0, from) + 1, min(count - 1, from + room / s))], max(2, room / apart)).filter((tick) => Number.isInteger(tick) && tick < count);
+  linearTicks([max(0, from), max(max(0, from) + 1, min(count - 1, from + room / s))], max(2, min(room, count * s) / apart)).filter((tick) => Number.isInteger(tick) && tick < count);
 
 function within(c, x, y, w, g, call) {
   c.save();

@@ -19,7 +19,7 @@ function groupColor({ side, p, colors, above }) {
   return (codes, from) => {
     const group = [...codes.subarray(from, from + p.width)];
     const names = p.patterns[group.map((code) => (code & bit ? 1 : 0)).join("")];
-    return names ?? (p.other && group.some((code) => code % 3) ? above : colors.line);
+    return names ?? (p.other && group.some((code) => code % 3) ? above : colors.soft);
   };
 }
 
@@ -84,7 +84,8 @@ function tileStore(v, arrived) {
   function next() {
     for (const n of slots.keys()) {
       const open = wanted.filter((one) => !one.values && !one.slot && !one.later);
-      if (slots[n] || !open.length || !v.kernel.live) continue;
+      // What is in sight goes first; what lies around it one message at a time, when nothing else is under way.
+      if (slots[n] || !open.length || !v.kernel.live || (!open[0].since && slots.some(Boolean))) continue;
       // Messages of 64 to 128 KiB: tiles of the mask itself and of weights are small.
       const most = (one) => (one.place[0].includes(":") ? 2 : 8);
       ask(n, open.filter((one) => most(one) === most(open[0])).slice(0, most(open[0])));
