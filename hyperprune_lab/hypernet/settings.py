@@ -41,9 +41,9 @@ from typing import Any
 
 from hyperprune_lab.errors import UserError
 from hyperprune_lab.hypernet.chooser import ChooserSettings
+from hyperprune_lab.hypernet.presets import PRESETS
 from hyperprune_lab.hypernet.trainer import TrainingSettings
 
-PRESETS = ("paper", "released", "lab")
 PRIORS = ("none", "sparsegpt", "descent", "alps")
 
 

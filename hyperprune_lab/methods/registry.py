@@ -35,6 +35,12 @@ def method_names() -> list[str]:
     return [*METHODS, *sorted(set(_foreign()) - set(METHODS))]
 
 
+def require_method(name: str) -> None:
+    """Raise ``UserError`` where there is no such method; nothing is imported."""
+    if name not in METHODS and name not in _foreign():
+        raise UserError(f"There is no method {name!r}. Known methods: {', '.join(method_names())}.")
+
+
 def method(name: str) -> type[Any]:
     """The class of a method (see `LayerwiseMethod`); what describes it can be read without making one.
 
@@ -44,9 +50,8 @@ def method(name: str) -> type[Any]:
     if name in METHODS:
         module, _, attribute = METHODS[name].partition(":")
         return getattr(import_module(module), attribute)
-    point = _foreign().get(name)
-    if point is None:
-        raise UserError(f"There is no method {name!r}. Known methods: {', '.join(method_names())}.")
+    require_method(name)
+    point = _foreign()[name]
     try:
         foreign = point.load()
     except Exception as error:  # whatever a foreign package does wrong on import is told by its name

@@ -13,11 +13,9 @@ from typing import IO
 
 from hyperprune_lab.errors import UserError
 from hyperprune_lab.events import Event, RunStopped
-from hyperprune_lab.hypernet.settings import PRESETS
-from hyperprune_lab.methods.registry import method
+from hyperprune_lab.methods.registry import require_method
 from hyperprune_lab.pipeline.config import RunConfig
 from hyperprune_lab.pipeline.control import RunControl, send
-from hyperprune_lab.pipeline.environment import choose_device
 from hyperprune_lab.pipeline.launch import require_free
 from hyperprune_lab.pipeline.process import WorkerProcess
 from hyperprune_lab.pipeline.wire import decode
@@ -48,10 +46,12 @@ def compare(configs: list[RunConfig], out: Path, control: RunControl | None = No
 
 def _check(config: RunConfig) -> None:
     """What can be told of a configuration without opening its model; each run checks the rest before its first step."""
-    method(config.method)
-    choose_device(config.device)
-    if config.preset is not None and config.preset not in PRESETS:
-        raise UserError(f"unknown preset {config.preset!r}: choose one of {', '.join(PRESETS)}")
+    require_method(config.method)
+    if config.device not in ("auto", "cpu"):
+        # Only here is torch needed, which takes seconds to import.
+        from hyperprune_lab.pipeline.environment import choose_device
+
+        choose_device(config.device)
 
 
 def _follow(config: RunConfig, out: Path, control: RunControl | None) -> Generator[Event, None, bool]:

@@ -11,6 +11,7 @@ from typing import Any, Literal, get_args
 
 from hyperprune_lab.calibration.config import CalibrationConfig
 from hyperprune_lab.errors import UserError
+from hyperprune_lab.hypernet.presets import PRESETS
 from hyperprune_lab.patterns import NMPattern
 
 Compensation = Literal["none", "linear", "block", "model"]
@@ -76,6 +77,8 @@ class RunConfig:
             object.__setattr__(self, "damage", self.budget != "quick")
         if self.method == "hyperprune" and self.preset is None:
             object.__setattr__(self, "preset", "lab")
+        if self.preset is not None and self.preset not in PRESETS:
+            raise UserError(f"unknown preset {self.preset!r}: choose one of {', '.join(PRESETS)}")
         if self.method != "hyperprune" and (self.preset is not None or self.residual_logits):
             raise UserError(
                 f"presets and residual logits belong to hyperprune; {self.method} has none: leave them out"

@@ -81,6 +81,11 @@ def test_a_laptop_without_torch_reads_records():
     imports_without(NUMERICS | {"safetensors.torch"}, [*modules(*readable), "hyperprune_lab.cli"])
 
 
+def test_whoever_only_follows_runs_in_processes_of_their_own_need_not_wait_for_torch():
+    following = ["compare", "config", "launch", "process", "wire"]
+    imports_without(NUMERICS, [f"hyperprune_lab.pipeline.{name}" for name in following])
+
+
 def test_importing_the_package_loads_nothing_heavy():
     code = (
         "import sys, hyperprune_lab\n"
