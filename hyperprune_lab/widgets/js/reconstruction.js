@@ -297,10 +297,11 @@ export default {
         v.legend = h("div", { class: "hp-keys" });
         v.panels = h("div", { class: "hp-holder" });
         v.named = h("div", { class: "hp-named" });
+        v.stuck = h("div", { class: "hp-label" });
         v.details = h("div", { class: "hp-details" });
         v.formula = h("div", { class: "hp-formula" });
         v.note_ = h("div", { class: "hp-note" });
-        v.body.append(v.headline, v.legend, v.panels, v.note_, v.named, v.details, v.formula);
+        v.body.append(v.headline, v.legend, v.panels, v.note_, v.named, v.stuck, v.details, v.formula);
         pointing(v);
       },
       draw(v) {
@@ -313,6 +314,8 @@ export default {
           drawLegend(v);
           drawDetails(v);
         }
+        const stuck = !v.kernel.live && v.payload.focus && v.selection[0] !== v.payload.focus;
+        v.stuck.textContent = stuck ? `Below are the causes of ${v.payload.focus}: another linear's need a running kernel.` : "";
         drawOver(v);
       },
       keys: {
