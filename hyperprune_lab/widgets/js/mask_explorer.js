@@ -216,7 +216,8 @@ export default {
         v.main.hidden = !decided;
         drawBar(v);
         if (!decided) return;
-        const beside = v.width >= 760;
+        // In a low pane there is room on the right for the card.
+        const beside = v.width >= (v.options.height < 300 ? 540 : 760);
         v.root.classList.toggle("hp-beside", beside);
         v.w = v.width - LEFT - (beside ? 296 : 0);
         v.g = clamp((v.w * v.rows) / v.columns, 0.8 * v.options.height, v.options.height);
