@@ -104,7 +104,9 @@ class Timeline:
 
     def thinned(self, most: int) -> tuple[list[float], list[int]]:
         """At most about ``most`` events, evenly spread, with every stop and every end of a block among them."""
-        kept = set(self.stops) | {block.start for block in self.blocks} | {stage.start for stage in self.stages}
+        kept = (
+            set(self.stops) | {block.start for block in self.blocks} | {stage.start for stage in self.stages}
+        )
         room = max(1, most - len(kept))
         stride = max(1, -(-len(self.seqs) // room))
         kept |= set(self.seqs[::stride]) | set(self.seqs[-1:])
@@ -119,7 +121,9 @@ class Timeline:
                 case "StageStarted":
                     self.stages.append(Stage(event.stage or "", event.seq, event.seq, False))
                 case "BlockStarted":
-                    self.blocks.append(Block(event.stage or "", event.block or 0, event.seq, event.seq, False))
+                    self.blocks.append(
+                        Block(event.stage or "", event.block or 0, event.seq, event.seq, False)
+                    )
                 case "BlockFinished" | "StageFinished" | "EvaluationFinished" | "RunFinished":
                     self.stops.append(event.seq)
             self._reach(event)

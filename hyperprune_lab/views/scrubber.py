@@ -83,7 +83,11 @@ def place_of(data: ScrubberData) -> str:
     stage = next((one for one in reversed(data.line.stages) if one.start <= data.seq <= one.stop), None)
     if stage is not None:
         return theme.shown_name(stage.name)
-    return "evaluation" if data.line.stages and data.seq > data.line.stages[0].start else "before the first stage"
+    return (
+        "evaluation"
+        if data.line.stages and data.seq > data.line.stages[0].start
+        else "before the first stage"
+    )
 
 
 def text(data: ScrubberData) -> str:
@@ -133,7 +137,9 @@ def picture(data: ScrubberData, theme_name: theme.Theme = "light") -> Any:
             axes.axvspan(begun, ended, color=palette.panel if number % 2 else palette.grid, lw=0)
             if ended - begun > 0.012 * len(stage.name) * line.length:
                 middle = (begun + ended) / 2
-                axes.text(middle, 0.5, theme.shown_name(stage.name), ha="center", va="center", color=palette.soft)
+                axes.text(
+                    middle, 0.5, theme.shown_name(stage.name), ha="center", va="center", color=palette.soft
+                )
         for block in line.blocks:
             axes.axvline(line.second_of(block.stop), 0, 0.18, color=palette.line, lw=1)
         axes.axvspan(0, data.second, 0, 0.1, color=palette.accent, lw=0)

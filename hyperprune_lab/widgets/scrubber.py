@@ -49,7 +49,14 @@ class Scrubber(View):
     )
     drawing: ClassVar[Any] = scrubber
     kinds = (
-        *("RunStarted", "StageStarted", "BlockStarted", "BlockFinished", "StageFinished", "EvaluationFinished"),
+        *(
+            "RunStarted",
+            "StageStarted",
+            "BlockStarted",
+            "BlockFinished",
+            "StageFinished",
+            "EvaluationFinished",
+        ),
         *("ModuleDecided", "RunPaused", "RunResumed", "RunStopped", "RunFailed", "RunFinished"),
     )
     follows = ()

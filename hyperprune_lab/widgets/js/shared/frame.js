@@ -78,8 +78,8 @@ function frame({ model, el }, view) {
     setOption(name, value) {
       v.options = { ...v.options, [name]: value };
       serial = kernel.send("option", { name, value });
-      // A page without a kernel may still hold the answer; then it has heard.
-      if (!kernel.live && kernel.behind()) v.note(NEEDS_KERNEL);
+      // A page without a kernel may still hold the answer.
+      if (!kernel.live && JSON.stringify(model.get("options")?.[name]) !== JSON.stringify(value)) v.note(NEEDS_KERNEL);
       probe();
       redraw();
     },
