@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
+from hyperprune_lab.analysis.linears import linears
 from hyperprune_lab.record.reader import Run
 
 Kind = Literal["layer", "component"]
@@ -124,7 +125,20 @@ def _labels(run: Run, kind: Kind, pattern: str, count: int) -> tuple[str, ...]:
     events = run.events(kinds=("NetworkSaved",))
     shapes = events[-1].payload["settings"].get("shapes", {}) if events else {}
     names = shapes.get(pattern, {}).get("components", [])
+    if len(names) != count:
+        # The network is saved at the end of a stage only.
+        names = _components(run)
     return tuple(names) if len(names) == count else tuple(f"component {place}" for place in range(count))
+
+
+def _components(run: Run) -> list[str]:
+    """What blocks have in common, in the network's order: the last part of a linear's name where that is clear."""
+    found: dict[str, None] = {}
+    for _, block in linears(run).groupby("block", sort=False):
+        last = block["local"].str.rpartition(".")[2]
+        clear = ~last.duplicated(keep=False)
+        found |= dict.fromkeys(last.where(clear, block["local"]))
+    return list(found)
 
 
 def _mapped(

@@ -380,8 +380,8 @@ def selected_label(data: HypernetworkData, one: EmbeddingMap) -> str | None:
     """The point of the module in focus: its block, or its component."""
     if one.kind == "layer":
         return None if data.selected is None else str(data.selected)
-    last = (data.focus or "").rsplit(".", 1)[-1]
-    return next((label for label in one.labels if label.rsplit(".", 1)[-1] == last), None)
+    name = f".{data.focus or ''}"
+    return max((label for label in one.labels if name.endswith(f".{label}")), key=len, default=None)
 
 
 def reach(one: EmbeddingMap) -> float:

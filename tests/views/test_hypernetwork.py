@@ -224,6 +224,9 @@ def test_embeddings_stand_still_in_the_frame_of_the_last_state(learned):
     assert (layers.kind, components.kind) == ("layer", "component")
     sent = plain(hypernetwork.payload(hypernetwork_data(learned, selection=[UP])))["maps"]
     assert [point[0] for point in sent[0]["points"]] == ["0", "1", "2"]
+    # The network is saved at the end only: until then the coverage tells what its components are.
+    assert [point[0] for point in sent[1]["points"]] == list(COMPONENTS)
+    assert sent[1]["selected"] == "up_proj"
     assert (sent[0]["selected"], len(sent[0]["trail"])) == ("1", 3)
     reach = 1.12 * layers.path[["x", "y"]].abs().to_numpy().max()
     assert sent[0]["reach"] == pytest.approx(reach, rel=1e-3)
