@@ -97,7 +97,7 @@ class OverviewTiles:
         pattern = self.tiles.pattern
         if not pattern.enumerable:
             raise UserError(f"{pattern} has {pattern.count} patterns: too many to count each of them.")
-        block = max(level, BLOCK_LEVEL)
+        block = max(level, BLOCK_LEVEL, math.ceil(math.log2(pattern.group)))
         cells = self._cells(level, y, x, block, block)
         step = max(1, _AT_ONCE // max(1, cells.columns.stop - cells.columns.start) >> block) << block
         parts = [
@@ -149,13 +149,15 @@ class OverviewTiles:
         found = counts.window(level, band, cells.columns).astype(np.float32)
         return found / counts.covered(level, band)[:, None].astype(np.float32)
 
-    def _diversity(self, rows: slice, columns: slice, level: int) -> Float[np.ndarray, "cells cells"]:
+    def _diversity(self, rows: slice, columns: slice, level: int) -> Float[np.ndarray, "down across"]:
         pattern = self.tiles.pattern
         groups = slice(-(-columns.start // pattern.group), -(-columns.stop // pattern.group))
+        height, width = (-(-(part.stop - part.start) >> level) for part in (rows, columns))
+        if groups.start >= groups.stop:
+            return np.full((height, width), np.nan)
         ids = self.tiles.pattern_ids(rows, groups).astype(np.int64)
         line = (np.arange(rows.stop - rows.start) >> level)[:, None]
         across = (np.arange(groups.start, groups.stop) * pattern.group - columns.start) >> level
-        height, width = (-(-(part.stop - part.start) >> level) for part in (rows, columns))
         cell = (line * width + across[None, :]) * pattern.count + ids
         seen = np.bincount(cell.ravel(), minlength=height * width * pattern.count)
         seen = seen.reshape(height, width, pattern.count)
