@@ -15,6 +15,7 @@ _PLACES = {
     "show_progress": "hyperprune_lab.teaching.progress",
     "present": "hyperprune_lab.teaching.presentation",
     "picture": "hyperprune_lab.teaching.pictures",
+    "show": "hyperprune_lab.teaching.pictures",
     "draw_weights": "hyperprune_lab.teaching.pictures",
     "recorded": "hyperprune_lab.teaching.recorded_run",
     "demo_block": "hyperprune_lab.teaching.block_of_demo",

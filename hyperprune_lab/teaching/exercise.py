@@ -17,12 +17,16 @@ from hyperprune_lab.teaching import progress
 from hyperprune_lab.teaching.feedback import Feedback
 
 NOT_ANSWERED = Feedback(
-    "open", "Waiting for your answer", "Replace the dots `...` in the cell above and run it again."
+    "open", "Waiting for your answer", "Replace the dots `...` in this cell, and run it again."
 )
 
 
 class Unreadable(Exception):
     """The answer is of the wrong kind; the message says what is expected."""
+
+
+class Unanswered(Exception):
+    """There is no answer yet: a function that returns nothing."""
 
 
 @dataclass(frozen=True)
@@ -73,6 +77,8 @@ class Exercise:
             return NOT_ANSWERED
         try:
             given = self._read(answer)
+        except Unanswered:
+            return NOT_ANSWERED
         except Unreadable as unreadable:
             return Feedback("open", "This cannot be read as an answer", str(unreadable))
         if self._same(given, self._read(self._right)):
@@ -188,7 +194,7 @@ def function(
                     f"On test case {place} your function stopped with {type(error).__name__}: {error}"
                 ) from None
             if result is None or result is ...:
-                raise Unreadable("Your function returns nothing yet: end it with `return`.")
+                raise Unanswered
             results.append(as_array(result))
         return results
 

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+    from hyperprune_lab.widgets.view import View
+
 
 @contextmanager
 def picture(height_px: int, says: str, width_px: int = theme.WIDTH_PX) -> Iterator[Figure]:
@@ -33,6 +35,20 @@ def picture(height_px: int, says: str, width_px: int = theme.WIDTH_PX) -> Iterat
         image = theme.png(figure)
     size = {"width": width_px, "height": height_px, "alt": says}
     display({"image/png": image, "text/plain": says}, metadata={"image/png": size}, raw=True)
+
+
+def show(view: View) -> None:
+    """A live view of a finished run; where no kernel is behind the page, its static picture takes its place.
+
+    Readers of a saved notebook get the picture and, where there are no pictures, the view in words.
+    """
+    from IPython.display import display
+
+    live, _ = view._repr_mimebundle_()
+    image = theme.png(view.figure())
+    words = {"text/plain": view.text}
+    size = {"width": theme.WIDTH_PX, "alt": view.question}
+    display({**live, "image/png": image, **words}, metadata={"image/png": size}, raw=True)
 
 
 def draw_weights(

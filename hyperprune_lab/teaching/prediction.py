@@ -40,7 +40,7 @@ class Prediction:
             return Feedback("note", measured, because)
         if self.choice == right:
             return Feedback("right", f"As you predicted: {right}) {self.options[right]}", because)
-        yours = f"You predicted {self.choice}) {self.options[self.choice]}."
+        yours = f"You predicted: {self.choice}) {self.options[self.choice]}"
         return Feedback(
             "wrong", measured, "\n".join(part for part in (yours, because, wrong.get(self.choice)) if part)
         )

@@ -80,7 +80,7 @@ def test_it_ends_with_a_summary_and_a_way_on(path):
 @every_notebook
 def test_it_asks_before_it_shows(path):
     """A prediction is asked for, and what came out is compared with it later."""
-    code = [cell.source for cell in strict(read(path))]
+    code = [cell.source for cell in read(path).cells if cell.cell_type == "code"]
     asked = [
         place for place, source in enumerate(code) if re.search(r"teaching\.predict\(|\bask_\w+\(", source)
     ]
@@ -96,9 +96,7 @@ def test_it_has_three_exercises_each_followed_by_its_folded_solution(path):
     assert len(exercises) >= 3
     for place in exercises:
         assert "..." in cells[place].source
-        assert "Waiting for your answer" in repr(cells[place].outputs) or "nothing yet" in repr(
-            cells[place].outputs
-        )
+        assert "Waiting for your answer" in repr(cells[place].outputs)
         solution = cells[place + 1]
         assert SOLUTION in tags(solution)
         assert solution.metadata.jupyter == {"source_hidden": True, "outputs_hidden": True}

@@ -28,7 +28,7 @@ def test_a_wrong_prediction_hears_the_measurement_and_the_idea_behind_it():
     asked.choose("b")
     feedback = asked.compare("a", "Choose 2 of 4.", b="Every subset.")
     assert feedback.title == "Measured: a) six"
-    assert feedback.body.splitlines() == ["You predicted b) sixteen.", "Choose 2 of 4.", "Every subset."]
+    assert feedback.body.splitlines() == ["You predicted: b) sixteen", "Choose 2 of 4.", "Every subset."]
 
 
 def test_who_made_no_prediction_still_reads_what_was_measured():
