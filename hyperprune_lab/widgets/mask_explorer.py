@@ -75,7 +75,10 @@ class MaskExplorer(View):
     window = traitlets.List(
         traitlets.Int(), help="Top, left, bottom, right in weights; empty: everything."
     ).tag(asked=True)
-    pins: traitlets.List[Any] = traitlets.List(help="Pinned groups: [module, row, group].").tag(asked=True)
+    pins: traitlets.List[Any] = traitlets.List(
+        traitlets.Tuple(traitlets.Unicode(), traitlets.Int(), traitlets.Int()),
+        help="Pinned groups: (module, row, group).",
+    ).tag(asked=True)
     height = traitlets.Int(340, min=120, max=4000, help="Height of the mask in pixels.").tag(asked=True)
 
     group = traitlets.Dict(None, allow_none=True, read_only=True).tag(sync=True)
@@ -112,7 +115,7 @@ class MaskExplorer(View):
     # -- what it draws
 
     def data(self, now: Now) -> MaskExplorerData:
-        pins = [(int(row), int(group)) for module, row, group in self.pins if module == now.focus]
+        pins = [(row, group) for module, row, group in self.pins if module == now.focus]
         return mask_explorer.aimed(
             self._open_mask(now),
             seq=now.seq,
@@ -130,8 +133,8 @@ class MaskExplorer(View):
     def on_message(self, kind: str, content: Mapping[str, Any]) -> None:
         here = int(content["row"]), int(content["group"])
         if kind == "pin" and self.desk.selection:
-            pinned = [self.desk.selection[0], *here]
-            others = [list(pin) for pin in self.pins if list(pin) != pinned]
+            pinned = (self.desk.selection[0], *here)
+            others = [pin for pin in self.pins if pin != pinned]
             self.pins = others if len(others) < len(self.pins) else [pinned, *others][:MOST_PINS]
         elif kind in ("next", "previous", "recorded"):
             self.desk.pump.do(lambda: self._go_on(kind, here))
