@@ -56,8 +56,13 @@ def _perplexity_line(data: ForgettingData) -> tuple[str, str, str]:
             f"{stored} | {theme.NONE}",
             "hyperprune-lab regenerate measures the second",
         )
-    change = 100 * (data.regenerated / data.stored - 1)
-    return label, f"{stored} | {theme.fmt_number(data.regenerated)}", f"{theme.fmt_signed(change, 1)} %"
+    change = data.regenerated / data.stored - 1
+    told = "the masks of now are worth the same"
+    if abs(change) >= 5e-4:
+        told = (
+            f"the masks of now are {'worse' if change > 0 else 'better'}, by {theme.fmt_share(abs(change))}"
+        )
+    return label, f"{stored} | {theme.fmt_number(data.regenerated)}", told
 
 
 def message_of(data: ForgettingData) -> str | None:

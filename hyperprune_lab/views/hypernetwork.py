@@ -29,6 +29,7 @@ from hyperprune_lab.views.hypernetwork_words import (
     no_maps,
     pinned_note,
     text,
+    warnings_of,
 )
 from hyperprune_lab.views.network_groups import PinnedGroup, pinned_groups, short
 
@@ -318,7 +319,7 @@ def payload(data: HypernetworkData) -> dict[str, Any]:
             points[name] = short(values, digits)
     return common | {
         "facts": facts_of(data),
-        "warnings": [warning.message for warning in data.warnings],
+        "warnings": warnings_of(data),
         "finished": data.finished,
         "stretches": [[one.start, one.stop, one.label, one.block] for one in data.stretches],
         "shown": data.shown,

@@ -95,13 +95,15 @@ def draw_map(
     state = ", collapsed" if one.collapsed else ""
     axes.set_title(f"{one.kind.capitalize()} embeddings{state}", fontsize=8.6)
     layers = one.kind == "layer"
-    colors = theme.magnitudes()(np.linspace(0.15, 0.9, len(now))) if layers else palette.soft
+    dark = palette is theme.PALETTES["dark"]
+    shades = np.linspace(0.0, 0.7, len(now)) + 0.3 * dark
+    colors = theme.magnitudes()(shades) if layers else palette.soft
     if layers:
         axes.plot(now["x"], now["y"], color=palette.line, linewidth=0.8, zorder=1)
     trail = one.path[one.path["label"] == selected]
     if len(trail) > 1:
         axes.plot(trail["x"], trail["y"], color=palette.accent, linewidth=1.2, linestyle=":", zorder=1)
-    axes.scatter(now["x"], now["y"], c=colors, s=18, zorder=2, edgecolors=palette.background, linewidths=0.6)
+    axes.scatter(now["x"], now["y"], c=colors, s=18, zorder=2, edgecolors=palette.line, linewidths=0.6)
     for label, (x, y), (dx, dy) in _placed(now, limit, selected):
         chosen = label == selected
         if chosen:

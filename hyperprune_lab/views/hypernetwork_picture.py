@@ -18,7 +18,7 @@ from matplotlib.ticker import FuncFormatter, NullFormatter, NullLocator
 from hyperprune_lab.analysis.network import UNDECIDED
 from hyperprune_lab.views import theme
 from hyperprune_lab.views.hypernetwork_panels import draw_groups, draw_map, draw_patterns
-from hyperprune_lab.views.hypernetwork_words import facts_of, message_of, no_maps
+from hyperprune_lab.views.hypernetwork_words import facts_of, message_of, no_maps, warnings_of
 
 if TYPE_CHECKING:
     from hyperprune_lab.views.hypernetwork import HypernetworkData
@@ -43,7 +43,7 @@ def draw_hypernetwork(data: HypernetworkData, theme_name: theme.Theme) -> Figure
         about = f"{theme.shown_name(data.run, 40)}, event {data.seq}"
         parts[0].text(0.99, 0.98, about, va="top", ha="right", color=palette.soft)
         parts[0].text(0.01, 0.56, " · ".join(facts_of(data)), va="top", color=palette.soft, size=_SMALL)
-        told = "  ".join(f"Warning: {warning.message}" for warning in data.warnings)
+        told = "  ".join(f"Warning: {message}" for message in warnings_of(data))
         parts[0].text(0.01, 0.18, told, va="top", color=palette.warning, size=_SMALL, weight="bold")
         _draw_strips(parts[1], data, theme_name)
         columns = parts[2].subfigures(1, 4, width_ratios=[27, 33, 20, 20])

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from hyperprune_lab.analysis.histogram import entropy_share
-from hyperprune_lab.analysis.network import Boundary
+from hyperprune_lab.analysis.network import Boundary, NetworkWarning
 from hyperprune_lab.views import theme
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ LABELS = {
     "divergence": "KL to the dense model, nats per token",
 }
 _MOST_TOLD = 12
+_MOST_ALIKE = 2
 PRIORS = {"none": "no prior", "sparsegpt": "SparseGPT as prior", "descent": "coordinate descent as prior"}
 
 
@@ -56,6 +57,20 @@ def facts_of(data: HypernetworkData) -> list[str]:
     return [one for one in told if one]
 
 
+def warnings_of(data: HypernetworkData) -> list[str]:
+    """What speaks against the network; the same thing said of many blocks is said once."""
+    by_kind: dict[str, list[NetworkWarning]] = {}
+    for warning in data.warnings:
+        by_kind.setdefault(warning.kind, []).append(warning)
+    told = []
+    for found in by_kind.values():
+        if len(found) <= _MOST_ALIKE:
+            told += [one.message for one in found]
+        else:
+            told.append(f"{found[0].message.rstrip('.')} (and so in {len(found) - 1} more blocks).")
+    return told
+
+
 def histogram_note(data: HypernetworkData) -> str:
     """Whose patterns are counted, and how even they are."""
     if data.focus is None:
@@ -81,9 +96,10 @@ def pinned_note(data: HypernetworkData) -> str:
         return "Recorded when its block is decided."
     if not data.pinned:
         return "This run did not record the probabilities of single groups."
+    differs = "; ≠: the network preferred another" * any(one.first_choice != one.final for one in data.pinned)
     if data.pinned[0].by_position:
-        return "how surely each position is kept; kept ones in color"
-    return "chance of each pattern; the final one in color"
+        return f"how surely each position is kept; kept ones in color{differs}"
+    return f"chance of each pattern; the final one in color{differs}"
 
 
 def text(data: HypernetworkData) -> str:
@@ -93,7 +109,7 @@ def text(data: HypernetworkData) -> str:
     if message is not None:
         return "\n".join([*lines, message])
     lines.append(" · ".join(facts_of(data)))
-    lines += [f"warning: {warning.message}" for warning in data.warnings]
+    lines += [f"warning: {message}" for message in warnings_of(data)]
     measured = [one for one in data.stretches if one.start < len(data.steps)]
     if not measured:
         lines.append(f"steps: {theme.NOT_YET}")
@@ -156,6 +172,8 @@ def _entropy(data: HypernetworkData, at: int) -> str:
     if not data.banded:
         return f"{data.column('entropy')[at]:.2f} (mean; its spread was not recorded)"
     low, middle, high = (data.column(f"entropy_{name}")[at] for name in ("p10", "median", "p90"))
+    if np.isnan(middle):
+        return f"{data.column('entropy')[at]:.2f} (mean)"
     return f"{middle:.2f} (10 to 90 % of groups: {low:.2f} to {high:.2f})"
 
 

@@ -218,7 +218,7 @@ const sentenceOf = (v, row, block) => [`block ${block}`, ...factOf(v, row, block
 
 function drawTiles(v) {
   const { tiles, note, reference } = v.payload;
-  clear(v.tiles, tiles.map(([label, value, words]) => h("div", { class: "hp-tile" }, h("div", { class: "hp-label", text: label }), h("div", { class: "hp-big", text: value }), h("div", { class: "hp-words", text: words }))));
+  clear(v.tiles, tiles.map(([label, value, words]) => h("div", { class: "hp-tile" }, h("div", { class: "hp-label", text: label }), h("div", { class: "hp-big", text: value }), h("div", { class: "hp-words", text: words.replace(/ %/g, "\u00a0%") }))));
   clear(v.note, h("span", { text: note }), reference ? h("b", { text: reference.sentence }) : null);
 }
 

@@ -86,7 +86,7 @@ function drawMap(v, map, width, height) {
   for (const [n, [label, px, py]] of order) {
     const chosen = label === map.selected;
     const early = map.kind === "layer" ? n / Math.max(1, spots.length - 1) : 0.35;
-    dots.prepend(s("circle", { cx: px, cy: py, r: chosen ? 5 : 3.5, fill: map.kind === "layer" ? cividis(0.15 + 0.75 * early) : colors.soft, stroke: chosen ? colors.ink : colors.background, "stroke-width": chosen ? 2 : 1, "data-label": label }, s("title", { text: label })));
+    dots.prepend(s("circle", { cx: px, cy: py, r: chosen ? 5 : 3.5, fill: map.kind === "layer" ? cividis((v.theme === "dark" ? 0.3 : 0) + 0.7 * early) : colors.soft, stroke: chosen ? colors.ink : colors.line, "stroke-width": chosen ? 2 : 1, "data-label": label }, s("title", { text: label })));
     const w = 6.2 * label.length + 2;
     const options = [[px + 6, py - 6], [px - w - 5, py - 6], [px - w / 2, py - 18], [px - w / 2, py + 6], [px - w, py - 18], [px - w, py + 6], [px, py - 18], [px, py + 6]].map(([bx, by]) => ({ x: bx, y: by, w }));
     const box = options.find((one) => one.x > left && one.x + w < width - 4 && one.y > top && one.y + 12 < bottom && free(one));
