@@ -57,7 +57,7 @@ class Book:
     last: int = 0
     cover: dict[str, Any] = field(default_factory=dict)
     left: list[str] = field(default_factory=list)
-    bytes: int = 0
+    size: int = 0
     _numbers: dict[str, int] = field(default_factory=dict)
     _places: dict[bytes, int] = field(default_factory=dict)
     _measured: int = 0
@@ -77,7 +77,7 @@ class Book:
             size = sum(len(zlib.compress(piece, 6)) for piece in (json.dumps(bare).encode(), *fresh))
             if not self._has_room(size):
                 return None
-            self.bytes += size
+            self.size += size
             self._places = places
             self._numbers[text] = len(self.pool)
             self.pool.append(bare)
@@ -85,9 +85,9 @@ class Book:
 
     def _has_room(self, size: int) -> bool:
         # Piece by piece, compression is underestimated: near the end it is measured, but not for every piece.
-        if self.bytes + size > self.budget and self.bytes - self._measured > self.budget // 50:
-            self.bytes = self._measured = len(self.packed())
-        return self.bytes + size <= self.budget
+        if self.size + size > self.budget and self.size - self._measured > self.budget // 50:
+            self.size = self._measured = len(self.packed())
+        return self.size + size <= self.budget
 
     def hold_all(self, name: str, frame: dict[str, Any]) -> list[int] | None:
         """The numbers of all traits that are the view's own; None if one of them has no room."""
@@ -151,7 +151,7 @@ class Writer:
         self._choose({**views, **masks})
         # Masks are large: they take what room there is left.
         shown |= self._go_to_foci(masks, foci)
-        self._say_what_is_left(line, moments, passed, foci, shown)
+        self._say_what_is_left(line, passed, foci, shown)
         self.lab.close()
         return book
 
@@ -286,7 +286,6 @@ class Writer:
     def _say_what_is_left(
         self,
         line: Timeline,
-        moments: list[tuple[float, int]],
         passed: int,
         foci: list[str],
         shown: dict[str, int],
@@ -348,8 +347,7 @@ def facts_of(run: Run) -> Iterable[tuple[str, str]]:
     yield "method", " ".join(str(config[key]) for key in ("method", "preset") if config.get(key))
     yield "pattern", str(config.get("pattern", theme.NONE))
     yield "budget", str(config.get("budget", theme.NONE))
-    for entry in _perplexities(run):
-        yield entry
+    yield from _perplexities(run)
 
 
 def _perplexities(run: Run) -> Iterator[tuple[str, str]]:

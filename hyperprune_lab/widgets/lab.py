@@ -156,7 +156,7 @@ class Lab(View):
         run = self._named_run(wanted.run, self.desk.run)
         reference = self._named_run(wanted.against, self.desk.reference) if wanted.against else None
         for name in ("tab", "beside", "maximized"):
-            allowed = self.traits()[name].values  # type: ignore[attr-defined]
+            allowed = self.traits()[name].values
             if getattr(wanted, name) and getattr(wanted, name) not in allowed:
                 raise UserError(f"The Lab has no view {getattr(wanted, name)!r}. Views: {', '.join(TABS)}.")
         with self._quietly():
@@ -228,7 +228,7 @@ class Lab(View):
         self._let_rest()
 
     def on_message(self, kind: str, content: Mapping[str, Any]) -> None:
-        """From a page: ``shown`` views, ``room`` for the mask, ``back``, ``against``: the run to hold this one against."""
+        """From a page: ``shown`` views, ``room`` for the mask, ``back``, and the run to hold this one ``against``."""
         match kind:
             case "shown":
                 known = {part.name for part in PARTS}

@@ -11,7 +11,7 @@ function maximize(v, name) {
 
 // The view that a key or a button means: the one with the focus, else the tab.
 function current(v) {
-  const slot = document.activeElement?.closest?.(".hp-slot");
+  const slot = document.activeElement?.closest?.(".hp-lab-slot");
   const name = slot && v.root.contains(slot) ? slot.dataset.hpSlot : null;
   if (name && !["control", "scrubber"].includes(name)) return name;
   return v.options.maximized || (layoutName(v.width) === "narrow" && v.options.pane === "mask" ? "mask" : v.options.tab);
@@ -77,21 +77,20 @@ function speak(v) {
   v.spokenSeq = Math.max(v.spokenSeq ?? 0, seq);
 }
 
-// A kernel that goes takes nothing with it that is on the screen.
+// A kernel that goes takes nothing with it that is on the screen. The widget manager knows whether it has gone.
 function watchKernel(v) {
-  const holder = v.root.parentElement;
-  const look = () => {
-    if (v.lost || !holder.closest(".jupyter-widgets-disconnected")) return;
-    v.lost = true;
-    v.root.dataset.hpLost = "true";
+  v.looked = async () => {
+    const id = v.payload.views.find((part) => part.id)?.id;
+    const held = id && (await v.model.widget_manager.get_model(id).catch(() => null));
+    const lost = !held || held.comm_live === false;
+    if (lost === v.lost || v.stopped) return;
+    v.lost = lost;
+    v.root.toggleAttribute("data-hp-lost", lost);
     v.lostNote.textContent = v.state === "live" || v.state === "paused" ? LOST.live : LOST.other;
-    v.lostNote.hidden = false;
-    v.slots.scrubber.inert = true;
-    v.slots.control.inert = true;
+    v.lostNote.hidden = !lost;
+    for (const name of ["scrubber", "control"]) v.slots[name].inert = lost;
   };
-  v.kernelWatch = new MutationObserver(look);
-  v.kernelWatch.observe(holder, { attributes: true, attributeFilter: ["class"] });
-  look();
+  v.model.on("comm_live_update", v.looked);
 }
 
 export default {
@@ -100,26 +99,26 @@ export default {
       setup(v) {
         Object.assign(v, { page: `lab-${Math.random().toString(36).slice(2)}`, mounts: [], slots: {}, tourStep: 0, lost: false });
         for (const part of v.payload.views) {
-          const quiet = h("div", { class: "hp-quiet" });
-          v.slots[part.name] = h("div", { class: `hp-slot hp-slot-${part.name}`, "data-hp-slot": part.name }, quiet);
+          const quiet = h("div", { class: "hp-lab-quiet" });
+          v.slots[part.name] = h("div", { class: `hp-lab-slot hp-lab-slot-${part.name}`, "data-hp-slot": part.name }, quiet);
           v.slots[part.name].quiet = quiet;
         }
-        v.lostNote = h("div", { class: "hp-lost", role: "alert", hidden: true });
-        v.nothing = h("p", { class: "hp-empty" });
-        v.tour = h("aside", { class: "hp-tour", "aria-label": "Tour", hidden: true });
-        v.tabBar = h("div", { class: "hp-tabs", role: "tablist", "aria-label": "Views", on: { keydown: (event) => tabKeys(v, event) } });
-        const more = (name) => button("⤢", "All the room for this view, and back (f)", () => maximize(v, name()), { class: "hp-button hp-max", "aria-label": "All the room for this view" });
-        v.besideLabel = h("span", { class: "hp-beside-name" });
+        v.lostNote = h("div", { class: "hp-lab-lost", role: "alert", hidden: true });
+        v.nothing = h("p", { class: "hp-lab-empty" });
+        v.tour = h("aside", { class: "hp-lab-tour", "aria-label": "Tour", hidden: true });
+        v.tabBar = h("div", { class: "hp-lab-tabs", role: "tablist", "aria-label": "Views", on: { keydown: (event) => tabKeys(v, event) } });
+        const more = (name) => button("⤢", "All the room for this view, and back (f)", () => maximize(v, name()), { class: "hp-button hp-lab-max", "aria-label": "All the room for this view" });
+        v.besideLabel = h("span", { class: "hp-lab-beside-name" });
         const swap = button("⇄", "Swap with the tab on the left", () => v.setOption("tab", v.options.beside), { "aria-label": "Swap with the tab on the left" });
-        v.maskPane = h("div", { class: "hp-pane hp-pane-mask" }, h("div", { class: "hp-room" }, v.slots.mask));
-        v.tabPane = h("div", { class: "hp-pane hp-pane-tab", role: "tabpanel", id: `${v.page}-pane` },
-          h("div", { class: "hp-bar" }, v.tabBar, more(() => current(v))), h("div", { class: "hp-room" }));
-        v.besidePane = h("div", { class: "hp-pane hp-pane-beside" }, h("div", { class: "hp-bar" }, v.besideLabel, swap), h("div", { class: "hp-room" }));
-        v.main = h("div", { class: "hp-panes" }, v.maskPane, v.tabPane, v.besidePane);
+        v.maskPane = h("div", { class: "hp-lab-pane hp-lab-pane-mask" }, h("div", { class: "hp-lab-room" }, v.slots.mask));
+        v.tabPane = h("div", { class: "hp-lab-pane hp-lab-pane-tab", role: "tabpanel", id: `${v.page}-pane` },
+          h("div", { class: "hp-lab-bar" }, v.tabBar, more(() => current(v))), h("div", { class: "hp-lab-room" }));
+        v.besidePane = h("div", { class: "hp-lab-pane hp-lab-pane-beside" }, h("div", { class: "hp-lab-bar" }, v.besideLabel, swap), h("div", { class: "hp-lab-room" }));
+        v.main = h("div", { class: "hp-lab-panes" }, v.maskPane, v.tabPane, v.besidePane);
         v.body.append(v.slots.control, v.lostNote, v.nothing, v.slots.map, v.tour, v.main, v.slots.scrubber);
-        v.exampleChip = h("span", { class: "hp-example", text: "example run", title: "A run that comes with the project: the same numbers on every machine." });
-        v.focusText = h("span", { class: "hp-focus" });
-        v.against = h("select", { class: "hp-against", "aria-label": "Hold this run against", title: "Hold this run against another", on: { change: () => v.send("against", { run: v.against.value }) } });
+        v.exampleChip = h("span", { class: "hp-lab-example", text: "example run", title: "A run that comes with the project: the same numbers on every machine." });
+        v.focusText = h("span", { class: "hp-lab-focus" });
+        v.against = h("select", { class: "hp-lab-against", "aria-label": "Hold this run against", title: "Hold this run against another", on: { change: () => v.send("against", { run: v.against.value }) } });
         v.backButton = button("‹ Back", "Back to the previous look (Backspace)", () => v.send("back", {}));
         v.themeButton = button("◐", "", () => v.send("theme", { value: NEXT_THEME[v.desk.theme ?? "auto"] }));
         v.tools.append(v.exampleChip, v.focusText, v.against, v.backButton, v.themeButton);
@@ -135,7 +134,7 @@ export default {
       draw(v) {
         v.nothing.textContent = v.payload.nothing;
         v.nothing.hidden = !v.payload.nothing;
-        v.root.classList.toggle("hp-no-run", Boolean(v.payload.nothing));
+        v.root.classList.toggle("hp-lab-no-run", Boolean(v.payload.nothing));
         arrange(v);
         drawTour(v);
         drawStrip(v);
@@ -144,7 +143,7 @@ export default {
       stop(v) {
         v.stopped = true;
         window.removeEventListener("resize", v.resized);
-        v.kernelWatch?.disconnect();
+        if (v.looked) v.model.off("comm_live_update", v.looked);
         if (v.page) v.send("shown", { page: v.page, views: [] });
         for (const leave of v.mounts ?? []) leave?.();
       },

@@ -27,7 +27,7 @@ async function mount(v, name) {
   const part = partOf(v, name);
   const key = part.id ?? (v.model.mount ? name : null);
   if (part.failure || key === null) {
-    renew(slot.quiet, part.failure, () => (part.failure ? [h("p", { class: "hp-placeholder", text: `${part.label} could not be opened. ${part.failure}` })] : []));
+    renew(slot.quiet, part.failure, () => (part.failure ? [h("p", { class: "hp-lab-placeholder", text: `${part.label} could not be opened. ${part.failure}` })] : []));
     return;
   }
   if (slot.mounted === key) return;
@@ -44,7 +44,7 @@ async function mount(v, name) {
     clear(slot, slot.quiet, view.el);
   } catch (error) {
     slot.mounted = null;
-    clear(slot, h("p", { class: "hp-placeholder", text: `${part.label} could not be shown: ${error.message}` }));
+    clear(slot, h("p", { class: "hp-lab-placeholder", text: `${part.label} could not be shown: ${error.message}` }));
     console.error(error);
   }
 }
@@ -76,7 +76,7 @@ function drawTabs(v, bar, shown, { withMask = false } = {}) {
     .map((name) => {
       const part = partOf(v, name);
       return h("button", { type: "button", role: "tab", tabindex: -1, id: `${v.page}-${name}`, "aria-selected": String(name === current), "aria-controls": `${v.page}-pane`, "data-hp-tab": name, title: `${part.label} (${part.key})`, on: { click: () => openView(v, name) } },
-        h("span", { class: "hp-key", "aria-hidden": "true", text: part.key }), part.label);
+        h("span", { class: "hp-lab-key", "aria-hidden": "true", text: part.key }), part.label);
     }));
 }
 
@@ -93,10 +93,12 @@ function openView(v, name, { focus = false } = {}) {
   if (focus) focusView(v, name);
 }
 
-function focusView(v, name, tries = 20) {
+// A view that was never shown takes a moment to come; whoever goes elsewhere meanwhile is left there.
+function focusView(v, name, from = document.activeElement, tries = 100) {
   const root = v.slots[name]?.querySelector(".hp");
+  if (document.activeElement !== from) return;
   if (root && !v.slots[name].hidden && root.clientWidth) root.focus({ preventScroll: true });
-  else if (tries > 0) setTimeout(() => focusView(v, name, tries - 1), 50);
+  else if (tries > 0) setTimeout(() => focusView(v, name, from, tries - 1), 50);
 }
 
 function arrange(v) {
@@ -110,7 +112,7 @@ function arrange(v) {
   for (const [name, slot] of Object.entries(v.slots)) {
     const visible = shown.includes(name);
     if (v.payload.tabs.includes(name)) {
-      const home = at(name).querySelector(":scope > .hp-room");
+      const home = at(name).querySelector(":scope > .hp-lab-room");
       if (slot.parentNode !== home) home.append(slot);
     }
     slot.hidden = !visible;

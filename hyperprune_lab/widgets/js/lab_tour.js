@@ -32,16 +32,16 @@ function startTour(v) {
 }
 
 function drawTour(v) {
-  const on = v.tourAsked ?? (v.options.tour && !tourSeen());
+  const on = !v.options.maximized && !v.payload.nothing && (v.tourAsked ?? (v.options.tour && !tourSeen()));
   const [target, words] = TOUR[v.tourStep];
   v.tour.hidden = !on;
-  for (const [name, slot] of Object.entries(v.slots)) slot.classList.toggle("hp-toured", Boolean(on) && name === target);
+  for (const [name, slot] of Object.entries(v.slots)) slot.classList.toggle("hp-lab-toured", Boolean(on) && name === target);
   if (!on) return;
   const last = v.tourStep === TOUR.length - 1;
   renew(v.tour, [v.tourStep], () => [
     h("b", { text: `${v.tourStep + 1} of ${TOUR.length}` }), h("p", { text: words }),
-    h("div", { class: "hp-tour-row" },
+    h("div", { class: "hp-lab-tour-row" },
       v.tourStep ? button("Back", "The step before", () => { v.tourStep -= 1; v.redraw(); }) : null,
-      last ? null : button("Next", "The next step", () => { v.tourStep += 1; v.redraw(); }, { class: "hp-button hp-main-button" }),
-      button(last ? "Done" : "Close", "End the tour; the key t shows it again", () => endTour(v), last ? { class: "hp-button hp-main-button" } : {}))]);
+      last ? null : button("Next", "The next step", () => { v.tourStep += 1; v.redraw(); }, { class: "hp-button hp-lab-main-button" }),
+      button(last ? "Done" : "Close", "End the tour; the key t shows it again", () => endTour(v), last ? { class: "hp-button hp-lab-main-button" } : {}))]);
 }

@@ -219,6 +219,8 @@ export default {
         // In a low pane there is room on the right for the card.
         const beside = v.width >= (v.options.height < 300 ? 540 : 760);
         v.root.classList.toggle("hp-beside", beside);
+        const before = [v.w, v.g];
+        const wasWhole = v.s > 0 && v.s <= 1.01 * min(v.w / v.columns, v.g / v.rows);
         v.w = v.width - LEFT - (beside ? 296 : 0);
         v.g = clamp((v.w * v.rows) / v.columns, 0.8 * v.options.height, v.options.height);
         v.left.style.width = `${v.w + LEFT}px`;
@@ -236,7 +238,8 @@ export default {
         if (String(asked) !== String(v.told ?? "none") && !v.panning) {
           v.told = asked;
           lookAt(v, asked.length && !(moduleChanged && known) ? asked : [0, 0, ...p.shape]);
-        } else if (known && (known.row !== v.focus.row || known.group !== v.focus.group)) reveal(v);
+        } else if (wasWhole && (before[0] !== v.w || before[1] !== v.g)) lookAt(v, [0, 0, ...p.shape]);
+        else if (known && (known.row !== v.focus.row || known.group !== v.focus.group)) reveal(v);
         show(v);
         drawCard(v);
       },

@@ -281,6 +281,7 @@ function drawPanel(v) {
         const worst = payload.cells[index];
         return button(h("span", { class: "hp-pair" }, h("span", { text: `${n + 1}. block ${worst.block} ${shortName(localName(worst), 24)}` }), h("b", { text: look.form(worst.value) })), worst.module, (event) => pick(v, worst, event), { class: "hp-button hp-plain" });
       })) : null]);
+  if (v.options.compact) v.panel.append(v.legend);
 }
 
 function drawLegend(v) {
@@ -350,7 +351,7 @@ export default {
         v.bar.hidden = Boolean(v.options.compact);
         v.panel.hidden = v.options.compact && !v.layout.beside;
         v.legend.hidden = v.panel.hidden;
-        (v.options.compact ? v.panel : v.left).append(v.legend);
+        if (!v.options.compact) v.left.append(v.legend);
         v.root.classList.toggle("hp-compact", Boolean(v.options.compact));
         v.root.classList.toggle("hp-beside", v.layout.beside);
         drawChips(v);
