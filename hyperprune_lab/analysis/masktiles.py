@@ -135,6 +135,11 @@ class MaskTiles:
         return self.mask.pattern
 
     @property
+    def counts(self) -> ColumnCounts:
+        """The bits of this mask, counted by column."""
+        return self._ours
+
+    @property
     def levels(self) -> int:
         """How many levels there are."""
         return 1 + max(0, math.ceil(math.log2(max(*self.mask.shape, 1) / TILE)))

@@ -41,14 +41,9 @@ class _Cells(NamedTuple):
 class OverviewTiles:
     """One mask, alone or against another: ``deviation``, ``shifted``, ``changed``, ``diversity``, ``kept_score``."""
 
-    def __init__(self, tiles: MaskTiles) -> None:
-        self.tiles = tiles
-        width = tiles.mask.in_features
-        self._ours = ColumnCounts(tiles.mask.packed, width)
-        self._theirs = self._changed = None
-        if tiles.other is not None:
-            self._theirs = ColumnCounts(tiles.other.packed, width)
-            self._changed = ColumnCounts(tiles.mask.packed ^ tiles.other.packed, width)
+    def __init__(self, tiles: MaskTiles, other: MaskTiles | None = None) -> None:
+        self.tiles, self.other = tiles, other
+        self._differing: ColumnCounts | None = None
 
     def rows_behind(self, level: int) -> int:
         """Over how many rows a column's keep-rate is taken at this level."""
@@ -62,24 +57,25 @@ class OverviewTiles:
     def deviation(self, level: int, y: int, x: int) -> Tile:
         """Signed extreme deviation of a column's keep-rate from n/m within each pixel, fp32 in -n/m to 1 - n/m."""
         cells = self._cells(level, y, x, max(level, BAND_LEVEL), level)
-        rates = self._rates(self._ours, cells) - np.float32(self.tiles.pattern.density)
+        rates = self._rates(self.tiles.counts, cells) - np.float32(self.tiles.pattern.density)
         return Tile(level, y, x, level, "deviation", cells.spread(_furthest(rates, level)))
 
     def shifted(self, level: int, y: int, x: int) -> Tile:
         """Signed extreme difference of column keep-rates, ours less the other's, fp32 in -1 to 1."""
-        if self._theirs is None:
-            raise _alone()
+        other = self._other()
         cells = self._cells(level, y, x, max(level, BAND_LEVEL), level)
-        rates = self._rates(self._ours, cells) - self._rates(self._theirs, cells)
+        rates = self._rates(self.tiles.counts, cells) - self._rates(other.counts, cells)
         return Tile(level, y, x, level, "shifted", cells.spread(_furthest(rates, level)))
 
     def changed(self, level: int, y: int, x: int) -> Tile:
         """Share of the kept weights that the other mask does not keep, fp32 in 0 to 1."""
-        if self._changed is None:
-            raise _alone()
+        other = self._other()
+        if self._differing is None:
+            different = self.tiles.mask.packed ^ other.mask.packed
+            self._differing = ColumnCounts(different, self.tiles.mask.in_features)
         block = max(level, BLOCK_LEVEL)
         cells = self._cells(level, y, x, block, block)
-        differing = self._rates(self._changed, cells)
+        differing = self._rates(self._differing, cells)
         starts = np.arange(0, differing.shape[1], 1 << block)
         means = np.add.reduceat(differing, starts, axis=1) / np.diff([*starts, differing.shape[1]])
         share = np.minimum(1.0, means / (2 * self.tiles.pattern.density))
@@ -125,6 +121,11 @@ class OverviewTiles:
 
     # -- inside
 
+    def _other(self) -> MaskTiles:
+        if self.other is None:
+            raise UserError("There is only one mask here: name another one to see where they differ.")
+        return self.other
+
     def _cells(self, level: int, y: int, x: int, rows_level: int, columns_level: int) -> _Cells:
         down, across = self.tiles.grid(level) if 0 <= level < self.tiles.levels else (0, 0)
         rows, columns = self.tiles.mask.shape
@@ -166,10 +167,6 @@ class OverviewTiles:
         entropy = -(share * np.log(np.where(share > 0, share, 1.0))).sum(2)
         most = np.log(np.minimum(pattern.count, np.maximum(1, total[..., 0])))
         return np.divide(entropy, most, out=np.full(entropy.shape, np.nan), where=most > 0)
-
-
-def _alone() -> UserError:
-    return UserError("There is only one mask here: name another one to see where they differ.")
 
 
 def _furthest(values: Float[np.ndarray, "rows columns"], level: int) -> Float[np.ndarray, "rows pixels"]:

@@ -85,9 +85,9 @@ class MaskSource:
         mask = run.packed_mask(module, as_of=as_of)
         self.evidence = run.evidence("module", module, as_of=as_of)
         self.other = _other(run, module, as_of, against, reference, mask)
-        self.tiles = MaskTiles(mask, self.other.mask)
-        self.overview = OverviewTiles(self.tiles)
-        self.theirs = None if self.other.mask is None else OverviewTiles(MaskTiles(self.other.mask))
+        self.tiles = MaskTiles(mask)
+        self.theirs = None if self.other.mask is None else MaskTiles(self.other.mask)
+        self.overview = OverviewTiles(self.tiles, self.theirs)
         self.sources = sources
         self.pinned = pinned(run, module, as_of)
         measured = input_of(run, module, as_of)
@@ -300,7 +300,7 @@ class MaskSource:
         """The masks in a window: 1 kept by this one, 2 by the other, 3 by both, 0 by neither."""
         with self._lock:
             codes = self.tiles.bits(rows, columns).astype(np.uint8)
-            return codes if self.theirs is None else codes + 2 * self.theirs.tiles.bits(rows, columns)
+            return codes if self.theirs is None else codes + 2 * self.theirs.bits(rows, columns)
 
     # -- inside
 
@@ -314,7 +314,7 @@ class MaskSource:
             return self.overview
         if self.theirs is None:
             raise UserError(self.other.problem or "There is no other mask to show.")
-        return self.theirs
+        return OverviewTiles(self.theirs)
 
     def _scores(self, side: Side) -> ScoreTiles:
         if not self.has_weights:

@@ -29,7 +29,8 @@ from hyperprune_lab.widgets.view import Answer, Measure, View
 MOST_TILES_AT_ONCE = 16
 MOST_PINS = 3
 MASKS_HELD = 3
-"""Opened masks that are kept, for going back and forth; each takes several times its packed size."""
+BYTES_HELD = 64 << 20
+"""Opened masks that are kept, for going back and forth. Each takes several times its packed size, which counts here."""
 
 
 class MaskExplorer(View):
@@ -191,7 +192,10 @@ class MaskExplorer(View):
         with self._holding:
             self._held[source.name] = identity, source
             self._held.move_to_end(source.name)
-            while len(self._held) > MASKS_HELD:
+            while len(self._held) > 1 and (
+                len(self._held) > MASKS_HELD
+                or sum(held.mask.packed.nbytes for _, held in self._held.values()) > BYTES_HELD
+            ):
                 self._held.popitem(last=False)
 
     def _sources(self, run: Run) -> Sources:

@@ -68,7 +68,7 @@ def test_every_pixel_says_what_stands_behind_it(shape, seed):
     pattern = NMPattern.parse(name)
     columns = groups * pattern.group
     ours, theirs = random_mask(name, rows, columns, seed), random_mask(name, rows, columns, seed + 1000)
-    tiles = OverviewTiles(MaskTiles(PackedMask.of(ours, name), PackedMask.of(theirs, name)))
+    tiles = OverviewTiles(*(MaskTiles(PackedMask.of(mask, name)) for mask in (ours, theirs)))
     ids = pattern.ids(ours)
     for level in range(tiles.tiles.levels):
         made = {one: whole(tiles, level, one) for one in ("deviation", "shifted", "changed", "diversity")}

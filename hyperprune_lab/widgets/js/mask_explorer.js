@@ -238,6 +238,7 @@ export default {
         if (String(asked) !== String(v.told ?? "none") && !v.panning) {
           v.told = asked;
           lookAt(v, asked.length && !(moduleChanged && known) ? asked : [0, 0, ...p.shape]);
+          if (moduleChanged && known) moved(v);
         } else if (wasWhole && (before[0] !== v.w || before[1] !== v.g)) lookAt(v, [0, 0, ...p.shape]);
         else if (known && (known.row !== v.focus.row || known.group !== v.focus.group)) reveal(v);
         show(v);
