@@ -99,7 +99,7 @@ function drawBar(v) {
     choose("Compare with", p.choices, p.against, (name) => v.setOption("against", name))]);
   renew(v.notes, [p.problem, p.weights_reason], () => [
     p.problem ? h("p", { text: p.problem }) : null,
-    p.weights_reason ? [h("p", {}, h("b", { text: "Masks only. " }), p.weights_reason), v.folder, button("Locate folder", "Read the dense weights from this folder", () => v.setOption("folder", v.folder.value))] : null]);
+    p.weights_reason ? [h("p", {}, h("b", { text: "Masks only. " }), p.weights_reason), v.folder, button("Locate folder", "Read the weights there", () => v.setOption("folder", v.folder.value))] : null]);
 }
 
 function drawLegend(v) {
@@ -196,13 +196,13 @@ export default {
         const left = node("left");
         const map = h("div", {});
         v.place = h("input", { placeholder: "g: row, input", "aria-label": "Go to row, input", size: 10, on: { change: () => go(v) } });
-        v.folder = h("input", { placeholder: "folder of the model", "aria-label": "Folder of the dense weights" });
+        v.folder = h("input", { placeholder: "folder of the model", "aria-label": "Folder" });
         v.canvas = sharpCanvas(left, { label: "The mask: inputs across, outputs down" });
-        v.map = sharpCanvas(map, { label: "The whole matrix and the window into it" });
+        v.map = sharpCanvas(map, { label: "Overview" });
         left.append(h("div", { class: "hp-under" }, node("readout"), button("−", "Zoom out (−)", () => zoom(v, 0.5)), button("+", "Zoom in (+)", () => zoom(v, 2)), button("all", "The whole mask (0)", () => whole(v)), button("group", "The focused group (z)", () => close(v))), node("legend"));
         v.body.append(h("div", { class: "hp-bar" }, node("where", "span"), node("crumb", "span"), v.place, node("sides", "span")), node("reason"),
           v.main = h("div", { class: "hp-main" }, left, h("aside", { class: "hp-panel" }, map, node("cardNode"), node("notes"))));
-        v.tiles = tileStore(v, () => schedule(v));
+        v.tiles = tileStore(v, () => show(v));
         pointing(v);
       },
       draw(v) {
@@ -248,7 +248,7 @@ export default {
       keys: {
         ArrowLeft: step(0, -1), ArrowRight: step(0, 1), ArrowUp: step(-1, 0), ArrowDown: step(1, 0),
         "Shift+ArrowLeft": screen(0, -1), "Shift+ArrowRight": screen(0, 1), "Shift+ArrowUp": screen(-1, 0), "Shift+ArrowDown": screen(1, 0),
-        Home: step(0, -1e9), End: step(0, 1e9), "+": (v) => zoom(v, 2), "=": (v) => zoom(v, 2), "-": (v) => zoom(v, 0.5), 0: whole,
+        Home: step(0, -1e9), End: step(0, 1e9), "+": (v) => zoom(v, 2), "-": (v) => zoom(v, 0.5), 0: whole,
         z: close, g: (v) => v.place.focus(), Enter: tell("pin"), "\\": flip("theirs"), d: flip("difference"), n: tell("next"), N: tell("previous"), p: tell("recorded"),
         c: (v) => v.where.querySelector("select").focus(),
       },

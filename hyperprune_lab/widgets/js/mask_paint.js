@@ -97,11 +97,11 @@ function paint(v) {
 
 // The part of the matrix under a tile: the tile, or the finest parent there is.
 function paintTile(v, c, [, level, y, x], own, ratio) {
-  const { tiles, p, side } = v;
+  const { tiles, p } = v;
   const size = SIDE << level;
   let one = own;
   for (let up = 0; !one && level + up < p.levels; up += 1) one = tiles.get(tiles.over(), level + up, y >> up, x >> up);
-  one ??= tiles.get(p.tiles.find(([name]) => name.endsWith(`:${side}`))?.[0], p.levels - 1, 0, 0);
+  one ??= tiles.base();
   if (!one) {
     tiles.blank += 1;
     return;
@@ -159,7 +159,7 @@ function weightAt(v, row, column) {
   if (!one) return null;
   const at = (row - y * PIECE[0]) * one.width + column - x * PIECE[1];
   const [low, high] = v.p.score_domain;
-  return { value: one.values[at], color: cividis(log(max(one.scores[at], low) / low) / log(high / low)) };
+  return { value: one.values[at], color: cividis(log(max(one.values[at + one.width * one.height], low) / low) / log(high / low)) };
 }
 
 // The focused group, the pinned ones, and the column that another view points at.
@@ -248,8 +248,7 @@ function paintMap(v) {
   const [w, g] = [max(24, columns * scale), max(12, rows * scale)];
   size(w, g);
   v.map.scale = [w / columns, g / rows];
-  const base = v.p.tiles.find(([name]) => name.endsWith(`:${v.side}`));
-  c.drawImage(v.tiles.look(v.tiles.get(...base.slice(0, 4))), 0, 0, w, g);
+  c.drawImage(v.tiles.look(v.tiles.base()), 0, 0, w, g);
   const [top, left, bottom, right] = inView(v);
   const [x, y] = [clamp((left / columns) * w, 1, w - 5), clamp((top / rows) * g, 1, g - 5)];
   const edge = [x, y, clamp(((right - left) / columns) * w, 4, w - x - 1), clamp(((bottom - top) / rows) * g, 4, g - y - 1)];

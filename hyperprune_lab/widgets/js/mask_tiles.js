@@ -26,7 +26,7 @@ function groupColor({ side, p, colors, above }) {
 function tileStore(v, arrived) {
   const held = new Map();
   const slots = [null, null, null];
-  const store = { times: [], blank: 0, want, get, look, begin, retry, missing: 0, over: () => `${v.p.shown[v.side]}:${v.side}` };
+  const store = { times: [], blank: 0, want, get, look, begin, retry, base, missing: 0, over: () => `${v.p.shown[v.side]}:${v.side}` };
   let wanted = [];
 
   function tile(place) {
@@ -42,12 +42,18 @@ function tileStore(v, arrived) {
     return one?.values ? one : null;
   }
 
+  // The whole side, as coarse as it comes.
+  function base() {
+    const told = v.p.tiles.find(([name]) => name.endsWith(`:${v.side}`));
+    return get(...told.slice(0, 4));
+  }
+
   function fill(one, height, width, told, bytes) {
     Object.assign(one, { height, width, told, values: bytes });
     const size = height * width;
     if (told === "weights") {
+      // Weights, and behind them their scores.
       one.values = new Float32Array(bytes.slice().buffer);
-      one.scores = one.values.subarray(size);
     } else if (told === "bits") {
       const stride = ceil(width / 8);
       const bit = (at, column) => (bytes[at] >> (column & 7)) & 1;
