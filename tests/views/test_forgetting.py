@@ -204,9 +204,7 @@ def test_the_table_has_one_row_for_every_number(forgetful):
     }
 
 
-@pytest.mark.parametrize(
-    ("measure", "theme_name"), [("changed", "light"), ("divergence", "dark"), ("error_rel", "light")]
-)
+@pytest.mark.parametrize(("measure", "theme_name"), [("divergence", "dark"), ("error_rel", "light")])
 def test_pictures_are_drawn_in_both_themes(forgetful, faithful, measure, theme_name):
     data = forgetting_data(
         faithful, measure=measure, reference=forgetful, selection=["model.layers.1.mlp.up_proj"]

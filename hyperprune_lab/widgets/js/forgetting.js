@@ -53,7 +53,7 @@ function drawMatrix(v, left, title, values, look, kind) {
   const { across, down } = layout;
   const gap = down < 8 ? 0 : 1;
   const node = s("g", { class: "hp-matrix", "data-matrix": kind });
-  node.append(s("text", { x: left, y: 11, class: "hp-matrix-title", text: shortName(title, Math.max(14, Math.floor((payload.blocks * across + 16) / 6.2))) }, s("title", { text: title })));
+  node.append(s("text", { x: left, y: 11, class: "hp-matrix-title", text: shortName(title, Math.max(14, Math.floor((payload.blocks * across + 16) / 6.2))) }));
   const every = everyOf(payload.blocks, (payload.blocks * across) / 20);
   for (let block = 0; block < payload.blocks; block += every) node.append(s("text", { x: left + (block + 0.5) * across, y: TOP - 5, "text-anchor": "middle", text: String(block) }));
   payload.rows.forEach(([after], row) => {
