@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from nbclient import NotebookClient
-from nbclient.exceptions import CellExecutionError
+from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 from nbformat import NotebookNode
 
 from hyperprune_lab.errors import UserError
@@ -44,7 +44,7 @@ def execute(notebook: NotebookNode, folder: Path) -> list[float]:
     """Run all cells, in place, in a fresh kernel whose working folder is ``folder``; return each cell's seconds.
 
     Raises:
-        UserError: a cell failed; the message is its traceback.
+        UserError: a cell failed, took too long, or ended the kernel; the message has its source and what was raised.
     """
     clear(notebook)
     seconds = [0.0] * len(notebook.cells)
@@ -69,7 +69,7 @@ def execute(notebook: NotebookNode, folder: Path) -> list[float]:
     with _environment():
         try:
             client.execute()
-        except CellExecutionError as error:
+        except (CellExecutionError, CellTimeoutError, DeadKernelError) as error:
             raise UserError(str(error)) from None
     return seconds
 
@@ -95,7 +95,11 @@ def build(path: Path) -> list[float]:
 
 def main(arguments: list[str] | None = None) -> int:
     """The command line; 0 where every notebook was saved."""
-    parser = argparse.ArgumentParser(prog="python -m hyperprune_lab.teaching.build", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m hyperprune_lab.teaching.build",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument("names", nargs="*", help="beginnings of names, such as 01")
     chosen = parser.parse_args(arguments)
     failed = 0

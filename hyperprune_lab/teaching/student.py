@@ -53,7 +53,11 @@ def write_copies(out: Path, names: list[str], keep_outputs: bool = False) -> lis
 
 def main(arguments: list[str] | None = None) -> int:
     """The command line."""
-    parser = argparse.ArgumentParser(prog="python -m hyperprune_lab.teaching.student", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m hyperprune_lab.teaching.student",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument("names", nargs="*", help="beginnings of names, such as 01")
     parser.add_argument("--out", type=Path, required=True, help="the folder to write to")
     parser.add_argument("--keep-outputs", action="store_true", help="leave pictures and numbers in")

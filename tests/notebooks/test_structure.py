@@ -150,11 +150,20 @@ def test_the_saved_file_is_small_clean_and_as_the_build_left_it(path):
     assert counts == list(range(1, len(counts) + 1)), "run from top to bottom in a fresh kernel"
 
 
+def links(notebook):
+    return [target for target in re.findall(r"\]\(([^)#]+)\)", prose(notebook)) if "://" not in target]
+
+
 @every_notebook
 def test_its_links_lead_somewhere(path):
-    for target in re.findall(r"\]\(([^)#]+)\)", prose(read(path))):
-        if "://" not in target:
-            assert (path.parent / target).exists(), target
+    for target in links(read(path)):
+        assert (path.parent / target).exists(), target
+
+
+@every_notebook
+def test_a_student_copy_links_to_nothing_but_notebooks(path):
+    copied = {notebook.name for notebook in PATHS}
+    assert set(links(student_copy(read(path)))) <= copied
 
 
 @every_notebook
