@@ -8,11 +8,11 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
-import numpy as np
 from jaxtyping import Float
 from torch import Tensor
 
-RESAMPLES = 1000
+from hyperprune_lab.intervals import paired_interval
+
 SMALLEST_GAP_NATS = 0.05
 
 
@@ -29,19 +29,12 @@ def loss_difference(
 ) -> LossDifference:
     """Loss of ``a`` minus loss of ``b``, so that a positive value says ``a`` is worse, on the same windows.
 
-    The interval is a paired percentile bootstrap over windows, because the tokens of a window depend on
-    each other: `RESAMPLES` resamples, the same for the same seed. It speaks of other windows of these
-    texts, not of other texts.
+    The interval is a paired bootstrap over windows, see `paired_interval`.
     """
     if losses_a.shape != losses_b.shape:
         raise ValueError(f"losses of different windows: {tuple(losses_a.shape)} and {tuple(losses_b.shape)}")
     per_window = (losses_a.double() - losses_b.double()).mean(dim=1).numpy()
-    count = len(per_window)
-    if count < 2:
-        return LossDifference(float(per_window.mean()), None, None)
-    drawn = np.random.default_rng(seed).integers(0, count, size=(RESAMPLES, count))
-    low, high = np.percentile(per_window[drawn].mean(axis=1), [2.5, 97.5])
-    return LossDifference(float(per_window.mean()), float(low), float(high))
+    return LossDifference(*paired_interval(per_window, seed))
 
 
 def gap_closed(dense: float, wanda: float, pruned: float) -> float | None:

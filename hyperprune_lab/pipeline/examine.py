@@ -14,6 +14,7 @@ from torch import Tensor
 
 from hyperprune_lab.demo.probes import probes
 from hyperprune_lab.evaluate.difference import gap_closed, loss_difference
+from hyperprune_lab.evaluate.pieces import token_pieces
 from hyperprune_lab.evaluate.suite import EvaluationSuite, Measurement, answers, build_suite, measure
 from hyperprune_lab.events import EvaluationFinished
 from hyperprune_lab.pipeline.budget import EVALUATION, windows_read
@@ -50,10 +51,14 @@ class Examiner:
         return cls(subject, replace(suite, windows=windows, new_tokens=budget.new_tokens))
 
     def look_at_dense(self) -> EvaluationFinished:
-        """Measure the dense model and remember its logits."""
+        """Measure the dense model and remember its logits; the texts of all tokens stand beside its losses."""
         opened = self.subject.opened
         self.dense = measure(opened.model, opened.tokenizer, self.suite, remember=True)
-        return self._event("dense", self.dense)
+        event = self._event("dense", self.dense)
+        for part in self.suite.windows:
+            text, ends = token_pieces(opened.tokenizer, part.ids)
+            event.arrays.update({f"token_text/{part.domain}": text, f"token_ends/{part.domain}": ends})
+        return event
 
     def look(
         self,

@@ -20,6 +20,7 @@ from hyperprune_lab.models.open import open_model
 from hyperprune_lab.pipeline.control import RunControl
 from hyperprune_lab.pipeline.evaluation import evaluate_target
 from hyperprune_lab.pipeline.session import run_to_record
+from hyperprune_lab.record.reader import open_run
 
 from .tiny import WINDOW, Workshop, result, shrink, write_text
 
@@ -61,6 +62,18 @@ def test_a_runs_figures_come_out_again(finished, weights, name):
     assert found["perplexity"] == pytest.approx(recorded[name], rel=1e-6)
     assert found["weights"] == (weights or "compensated")
     assert len({recorded[key] for key in ("dense_ppl", "mask_only_ppl", "compensated_ppl")}) == 3
+
+
+def test_a_run_keeps_the_text_of_every_token_once(finished, shop):
+    run = open_run(finished[0])
+    dense = run.evidence("evaluation", ("dense", "suite"))
+    (domain,) = (name.removeprefix("token_losses/") for name in dense if name.startswith("token_losses/"))
+    ends, losses = dense[f"token_ends/{domain}"], dense[f"token_losses/{domain}"]
+    assert ends.shape == (losses.shape[0], losses.shape[1] + 1)
+    text = dense[f"token_text/{domain}"].tobytes().decode()
+    assert len(text.encode()) == ends[-1, -1]
+    assert shop.eval_text.read_text().startswith(text)
+    assert set(run.evidence("evaluation", ("mask-only", "suite"))) == {f"token_losses/{domain}"}
 
 
 def test_text_and_window_can_be_others(finished, tmp_path):
