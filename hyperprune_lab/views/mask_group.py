@@ -69,13 +69,13 @@ def _probabilities(
     return tuple(float(last[place]) for place in source.mask.pattern.ids(table)[:, 0]), False
 
 
-def payload(card: GroupCard) -> dict[str, Any]:
+def payload(card: GroupCard, pinned: bool = False) -> dict[str, Any]:
     """What the browser draws of a card: a title, two tables as text (a header first), the sentence, a note."""
     why = card.why
     return {
         "row": why.row,
         "group": why.group,
-        "title": place_words(why),
+        "title": ("pinned: " if pinned else "") + place_words(why),
         "tables": [_positions(card), _patterns(card)],
         "sentence": why.sentence,
         "note": _note(card),

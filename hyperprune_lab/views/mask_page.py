@@ -79,8 +79,8 @@ def payload(data: MaskExplorerData) -> dict[str, Any]:
         "score_domain": source.score_domain,
         "outliers": source.outliers,
         "tiles": bases(data),
-        "group": None if data.card is None else mask_group.payload(data.card),
-        "pins": [mask_group.payload(card) for card in data.pins],
+        "group": None if data.card is None else mask_group.payload(data.card, data.card in data.pins),
+        "pins": [mask_group.payload(card, pinned=True) for card in data.pins],
     }
 
 

@@ -32,7 +32,7 @@ def text(data: MaskExplorerData) -> str:
     ]
     lines += [*_columns_told(source), *_rows_told(source), *_against_told(data, source)]
     shown = _SHOWN[data.shown]
-    lines.append(f"shown: {_side_words(data)}; overview {shown}, close up the mask itself")
+    lines.append(f"shown: {_side_words(data)}; from afar {shown}, close up the mask itself")
     if data.window is not None:
         lines.append(_window_told(data.window, source))
     if data.card is not None:
@@ -46,11 +46,11 @@ def text(data: MaskExplorerData) -> str:
 
 
 _SHOWN = {
-    "deviation": "the most extreme deviation of a column's keep-rate within a pixel",
-    "kept score": "the share of the score (|w|·RMS)² kept within a pixel",
-    "diversity": "how diverse the patterns within a pixel are",
-    "shifted": "the most extreme difference of column keep-rates within a pixel",
-    "changed": "the share of kept weights that differ within a pixel",
+    "deviation": "the input in each pixel whose keep-rate is furthest from n/m, over bands of rows",
+    "kept score": "the share of the score (|w|·RMS)² that each block of weights kept",
+    "diversity": "how diverse the patterns of each block of weights are",
+    "shifted": "the input in each pixel whose keep-rates differ most, over bands of rows",
+    "changed": "the share of each block's kept weights that differ",
 }
 
 

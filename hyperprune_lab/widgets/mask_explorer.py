@@ -45,17 +45,17 @@ class MaskExplorer(View):
     help = (
         (
             "How to read it.",
-            "Inputs run across, outputs down. Far out, a pixel stands for many weights and shows the column in it "
-            "whose keep-rate deviates most from n/m: orange kept more often, blue less. From one pixel a weight on the "
-            "mask itself is drawn: kept is solid, pruned an empty cell with a dot. Closer still, the fill is "
-            "|w| · activation RMS, and the sign of the weight stands in its corner. Above are the keep-rates of the "
-            "columns (▾ outlier inputs), on the left the errors of the rows.",
+            "Inputs run across, outputs down. From afar, a pixel stands for many weights and shows the input in it "
+            "whose keep-rate is furthest from n/m, over a band of rows: orange is kept more often, blue less. From "
+            "three pixels a weight on, the mask itself is drawn: kept is solid, pruned an empty cell with a dot. "
+            "Closer still, the fill is |w| · activation RMS, and the sign of the weight stands in its corner. Above "
+            "are the keep-rates of the inputs (▾ outliers), on the left the errors of the rows.",
         ),
         (
             "How it can mislead.",
             "Every group keeps n of m, so an average over whole groups is n/m everywhere, and by row there is nothing "
-            "to see. Over few rows keep-rates scatter by chance: the marks on the color bar say how far (two standard "
-            "deviations). The costs of patterns are those of the group by itself; what the other groups of the row "
+            "to see. Over few rows keep-rates scatter by chance: the legend says how far (two standard deviations). "
+            "The costs of patterns are those of the group by itself; what the other groups of the row "
             "removed takes part in the decision and is not recorded.",
         ),
         (

@@ -128,7 +128,7 @@ function drawCard(v) {
   v.cardNode.classList.toggle("hp-old", why.row !== focus.row || why.group !== focus.group);
   renew(v.cardNode, [why, v.pinned], () => [
     name(why.title), why.tables.map(table), h("p", { text: why.sentence }), h("p", { class: "hp-label", text: why.note }),
-    v.pinned.map((card) => [name(`pinned: ${card.title}`), h("p", { text: card.sentence })])]);
+    v.pinned.filter((card) => card.title !== why.title).map((card) => [name(card.title), h("p", { text: card.sentence })])]);
   // Of many patterns the one that was kept is in sight.
   for (const list of v.cardNode.querySelectorAll("table")) list.scrollTop = (list.querySelector(".hp-chosen")?.offsetTop ?? 0) - 40;
 }
@@ -195,7 +195,7 @@ export default {
         const node = (name, tag = "div") => (v[name] = h(tag, { class: `hp-${name}` }));
         const left = node("left");
         const map = h("div", {});
-        v.place = h("input", { placeholder: "g: row, input", "aria-label": "Go to row, input", size: 10, on: { change: () => go(v) } });
+        v.place = h("input", { placeholder: "g: row, input", "aria-label": "Go to row, input", size: 10, on: { keydown: (event) => event.key === "Enter" && go(v) } });
         v.folder = h("input", { placeholder: "folder of the model", "aria-label": "Folder" });
         v.canvas = sharpCanvas(left, { label: "The mask: inputs across, outputs down" });
         v.map = sharpCanvas(map, { label: "Overview" });

@@ -92,7 +92,7 @@ function paint(v) {
   // How long tiles took from being wanted to being drawn, and how often nothing was there to draw.
   root.parentElement.hpTiles = { times: tiles.times, blank: tiles.blank };
   const median = [...tiles.times].sort((one, two) => one - two)[tiles.times.length >> 1];
-  Object.assign(root.dataset, { hpTileMs: round(median), hpMissing: tiles.missing, hpLevel: v.level, hpWindow: inView(v), hpFocus: [v.focus.row, v.focus.group] });
+  Object.assign(root.dataset, { hpTileMs: round(median) || 0, hpMissing: tiles.missing, hpLevel: v.level, hpWindow: inView(v), hpFocus: [v.focus.row, v.focus.group] });
 }
 
 // The part of the matrix under a tile: the tile, or the finest parent there is.
