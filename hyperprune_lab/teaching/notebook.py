@@ -38,9 +38,11 @@ def named_notebooks(names: list[str]) -> list[Path]:
     """The project's notebooks whose names begin so (``01``), or all of them.
 
     Raises:
-        UserError: a name fits none.
+        UserError: a name fits none, or there are none at all.
     """
     known = sorted(FOLDER.glob("[0-9][0-9]_*.ipynb"))
+    if not known:
+        raise UserError(f"There are no notebooks in {FOLDER}: they come with a checkout of the project.")
     if not names:
         return known
     chosen: list[Path] = []

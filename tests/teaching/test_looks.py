@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pytest
 
 from hyperprune_lab.teaching.feedback import Feedback
@@ -36,3 +39,14 @@ def test_every_name_of_the_facade_is_what_it_says_whatever_was_imported_before()
 
     for _ in range(2):
         assert all(callable(getattr(teaching, name)) for name in teaching.__all__)
+
+
+def test_lessons_are_read_and_checked_without_torch():
+    code = (
+        "import sys\n"
+        "sys.modules['torch'] = sys.modules['transformers'] = None\n"
+        "from hyperprune_lab import teaching\n"
+        "from hyperprune_lab.teaching.lessons import hypernetwork, n_m, scores\n"
+        "sys.exit(0 if scores.check_pair_cost(0.4) and teaching.present() else 1)\n"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

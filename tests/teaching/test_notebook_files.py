@@ -132,6 +132,8 @@ def test_student_copies_never_replace_somebodys_work(monkeypatch, tmp_path):
     assert student.main(["--out", str(out)]) == 2
     assert (out / "01_what.ipynb").read_text() == "my work"
     assert student.main(["--out", str(out), "77"]) == 2
+    monkeypatch.setattr(notebook, "FOLDER", tmp_path / "nowhere")
+    assert student.main(["--out", str(out)]) == 2
 
 
 def test_a_built_notebook_is_the_same_when_it_is_built_again(tmp_path):

@@ -87,7 +87,12 @@ def seen(errors: Mapping[str, Mapping[str, float]], references: Mapping[str, Map
                 _, color, marker = _KINDS[kind]
                 axes.plot(place, error, marker=marker, color=color, markersize=9)
                 axes.annotate(
-                    f"{error:.3f}", (place, error), xytext=(9, -4), textcoords="offset points", color=color
+                    f"{error:.3f}",
+                    (place, error),
+                    xytext=(0, 9),
+                    textcoords="offset points",
+                    ha="center",
+                    color=color,
                 )
             axes.set_xticks(range(len(_KINDS)), ["weights", "+ diagonal", "full context"])
             axes.set(
