@@ -40,8 +40,8 @@ def _paper(continual_weight: float) -> Recipe:
 
 
 EXAMPLES: dict[str, Recipe] = {
-    "wanda": _run(method="wanda", budget="normal"),
-    "hyperprune": _run(method="hyperprune", budget="normal"),
+    "wanda": _run(method="wanda", budget="quick"),
+    "hyperprune": _run(method="hyperprune", budget="quick"),
     "paper": _paper(1.0),
     "paper-lambda2-0": _paper(0.0),
     "faults": lambda out: record_events(run_with_faults(exercise(), FAULTS), out),
