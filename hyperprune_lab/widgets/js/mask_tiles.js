@@ -26,6 +26,7 @@ function groupColor({ side, p, colors, above }) {
 function tileStore(v, arrived) {
   const held = new Map();
   const slots = [null, null, null];
+  const tables = {};
   const store = { times: [], blank: 0, want, get, look, begin, retry, base, missing: 0, over: () => `${v.p.shown[v.side]}:${v.side}` };
   let wanted = [];
 
@@ -76,10 +77,9 @@ function tileStore(v, arrived) {
       const image = new ImageData(one.width, one.height);
       const out = new Uint32Array(image.data.buffer);
       const color = told === "deviation" || told === "shifted" ? (t) => deviation(t, v.theme) : cividis;
-      const table = flat ? codeColors(v) : Array.from({ length: 256 }, (_, n) => (n ? color((n - 1) / 254) : v.colors.neutral));
-      const pixels = table.map(pixel);
+      const pixels = (tables[told + key] ??= (flat ? codeColors(v) : Array.from({ length: 256 }, (_, n) => (n ? color((n - 1) / 254) : v.colors.neutral))).map(pixel));
       const group = pattern && groupColor(v);
-      out.forEach((_, n) => { out[n] = pixels[values[n]]; });
+      for (let n = 0; n < out.length; n += 1) out[n] = pixels[values[n]];
       if (group) for (let n = 0; n < out.length; n += v.p.width) out.fill(pixel(group(values, n)), n, n + v.p.width);
       one.looks[key] = new OffscreenCanvas(one.width, one.height);
       one.looks[key].getContext("2d").putImageData(image, 0, 0);
