@@ -41,15 +41,20 @@ def copy_record(path: Path | str, out: Path | str, *, weights: bool = True) -> P
             shutil.copyfile(store.directory.resolve(file.path), target)
         database = unfinished / store.directory.database.name
         shutil.copyfile(store.directory.database, database)
-        if not weights:
-            _forget_weights(database)
+        _rewrite(database, out, weights)
         unfinished.rename(out)
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
     return out
 
 
-def _forget_weights(database: Path) -> None:
+def _rewrite(database: Path, out: Path, weights: bool) -> None:
+    """Let the copy say where it lies, and name no file that was left behind."""
     with closing(sqlite3.connect(database, isolation_level=None)) as connection:
-        connection.execute("DELETE FROM artefact WHERE kind = 'weights'")
+        connection.execute(
+            "UPDATE event SET payload = json_set(payload, '$.result.run', ?) WHERE kind = 'RunFinished'",
+            (str(out),),
+        )
+        if not weights:
+            connection.execute("DELETE FROM artefact WHERE kind = 'weights'")
         connection.execute("VACUUM")

@@ -16,9 +16,12 @@ def files(path):
     return {str(file.relative_to(path)): file.read_bytes() for file in path.rglob("*") if file.is_file()}
 
 
-def test_a_whole_copy_is_the_same_files(finished_run, tmp_path):
+def test_a_whole_copy_is_the_same_files_and_says_where_it_lies(finished_run, tmp_path):
     copied = copy_record(finished_run, tmp_path / "deep" / "copy")
-    assert files(copied) == files(finished_run)
+    here, there = files(copied), files(finished_run)
+    assert here.keys() == there.keys()
+    assert {name for name in here if here[name] != there[name]} <= {"run.sqlite"}
+    assert open_run(copied).result == open_run(finished_run).result | {"run": str(copied)}
 
 
 def test_a_copy_without_weights_verifies_and_shows_everything_else(finished_run, tmp_path):
