@@ -36,14 +36,14 @@ _LADDERS = {
 
 @dataclass(frozen=True)
 class EvaluationBudget:
-    """``windows`` of each embedded domain (None: all), ``probes`` of each skill, ``new_tokens`` behind each prompt."""
+    """``windows`` of each domain (None: all), ``probes`` of each skill, ``new_tokens`` behind each prompt."""
 
     windows: int | None
     probes: int
     new_tokens: int
 
 
-EVALUATION = {
+_EVALUATION = {
     "quick": EvaluationBudget(5, 2, 12),
     "normal": EvaluationBudget(12, 8, 32),
     "thorough": EvaluationBudget(None, 20, 64),
@@ -55,9 +55,12 @@ def ladder_settings(config: RunConfig) -> LadderSettings:
     return replace(_LADDERS[config.budget], rung=config.compensation)
 
 
-def windows_read(windows: tuple[EvaluationWindows, ...], config: RunConfig) -> tuple[EvaluationWindows, ...]:
-    """The windows that a run reads of the embedded texts, or of its own text: that one whole."""
-    most = EVALUATION[config.budget].windows
-    if config.eval_text is not None or most is None:
-        return windows
-    return tuple(part.first(most) for part in windows)
+def evaluation_budget(config: RunConfig) -> EvaluationBudget:
+    """What a run evaluates: a text of its own is read whole."""
+    budget = _EVALUATION[config.budget]
+    return budget if config.eval_text is None else replace(budget, windows=None)
+
+
+def windows_read(windows: tuple[EvaluationWindows, ...], most: int | None) -> tuple[EvaluationWindows, ...]:
+    """The first ``most`` windows of each domain; None: all."""
+    return windows if most is None else tuple(part.first(most) for part in windows)

@@ -28,7 +28,7 @@ from hyperprune_lab.models.open import DTYPES, quick_type
 from hyperprune_lab.models.sketch import Sketch, sketch_model
 from hyperprune_lab.patterns import NMPattern
 from hyperprune_lab.pipeline import forecast
-from hyperprune_lab.pipeline.budget import windows_read
+from hyperprune_lab.pipeline.budget import evaluation_budget, windows_read
 from hyperprune_lab.pipeline.config import RunConfig, faults
 from hyperprune_lab.pipeline.environment import choose_device
 from hyperprune_lab.pipeline.run import FULL_EVIDENCE_BELOW, settings_of, stages_of
@@ -205,7 +205,9 @@ def _data(config: RunConfig, sketch: Sketch, found: Findings) -> Data | None:
     with found.at("eval_text"):
         if config.eval_text not in HUB_NAMES:
             windows = evaluation_windows(evaluation_texts(config.eval_text), sketch.tokenizer, window)
-            evaluated = sum(part.ids.numel() for part in windows_read(windows, config))
+            evaluated = sum(
+                part.ids.numel() for part in windows_read(windows, evaluation_budget(config).windows)
+            )
     if chosen.text in HUB_NAMES:
         heldout = max(1, round(chosen.samples * chosen.holdout))
         return Data(window, chosen.samples - heldout, heldout, evaluated, str(chosen.text))

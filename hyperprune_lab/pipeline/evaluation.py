@@ -15,7 +15,6 @@ from hyperprune_lab.evaluate.suite import EvaluationSuite, Measurement, measure
 from hyperprune_lab.evaluate.texts import evaluation_texts, evaluation_windows
 from hyperprune_lab.models.open import OpenModel, open_model
 from hyperprune_lab.pipeline.budget import windows_read
-from hyperprune_lab.pipeline.config import RunConfig
 from hyperprune_lab.pipeline.environment import choose_device
 from hyperprune_lab.pipeline.recorded import RecordedRun, Weights, is_run
 
@@ -48,7 +47,7 @@ def evaluate_target(
             run.subject.opened,
             named or run.config.eval_text,
             window or run.config.calibration.window,
-            run.config if named is None else None,
+            run.windows if named is None else None,
         )
     return _answer(target, chosen, found)
 
@@ -62,19 +61,15 @@ def _known(weights: str | None) -> Weights | None:
     raise UserError(f"weights {weights!r}: choose one of {', '.join(get_args(Weights))}")
 
 
-def measured(
-    opened: OpenModel, text: str | None, window: int | None, config: RunConfig | None = None
-) -> Measurement:
+def measured(opened: OpenModel, text: str | None, window: int | None, most: int | None = None) -> Measurement:
     """The model as it now stands, on a text (None: the embedded ones); raises ``UserError`` as windows do.
 
-    With ``config`` it reads as much of the text as that run did.
+    ``most`` is how many windows of each domain are read (None: all).
     """
     windows = evaluation_windows(
         evaluation_texts(text), opened.tokenizer, choose_window(window, opened.context)
     )
-    if config is not None:
-        windows = windows_read(windows, config)
-    return measure(opened.model, opened.tokenizer, EvaluationSuite(windows))
+    return measure(opened.model, opened.tokenizer, EvaluationSuite(windows_read(windows, most)))
 
 
 def _answer(target: str, weights: Weights, found: Measurement) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from hyperprune_lab.evaluate.difference import gap_closed, loss_difference
 from hyperprune_lab.evaluate.pieces import token_pieces
 from hyperprune_lab.evaluate.suite import EvaluationSuite, Measurement, answers, build_suite, measure
 from hyperprune_lab.events import EvaluationFinished
-from hyperprune_lab.pipeline.budget import EVALUATION, windows_read
+from hyperprune_lab.pipeline.budget import evaluation_budget, windows_read
 from hyperprune_lab.pipeline.config import RunConfig
 from hyperprune_lab.pipeline.evidence import numpy
 from hyperprune_lab.pipeline.subject import Subject
@@ -44,10 +44,10 @@ class Examiner:
         """The suite that the configuration asks for: the embedded model also answers the skill probes."""
         opened = subject.opened
         window = config.calibration.window
-        budget = EVALUATION[config.budget]
+        budget = evaluation_budget(config)
         chosen = probes(_PROBE_SEED, budget.probes) if config.model == "demo" else ()
         suite = build_suite(opened.tokenizer, opened.context, config.eval_text, window, chosen)
-        windows = windows_read(suite.windows, config)
+        windows = windows_read(suite.windows, budget.windows)
         return cls(subject, replace(suite, windows=windows, new_tokens=budget.new_tokens))
 
     def look_at_dense(self) -> EvaluationFinished:

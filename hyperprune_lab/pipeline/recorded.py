@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -18,8 +18,10 @@ from hyperprune_lab.errors import UserError
 from hyperprune_lab.models.open import open_model
 from hyperprune_lab.patterns import NMPattern
 from hyperprune_lab.pipeline import layers, model_stage
+from hyperprune_lab.pipeline.budget import evaluation_budget, ladder_settings
 from hyperprune_lab.pipeline.config import RunConfig
 from hyperprune_lab.pipeline.environment import choose_device
+from hyperprune_lab.pipeline.ladder import LadderSettings
 from hyperprune_lab.pipeline.session import recorded_config
 from hyperprune_lab.pipeline.subject import Subject
 from hyperprune_lab.record.layout import RunDirectory
@@ -75,6 +77,22 @@ class RecordedRun:
     def path(self) -> Path:
         """The run's folder."""
         return self.store.directory.root
+
+    @property
+    def windows(self) -> int | None:
+        """How many windows of each evaluation text the run read, whatever its budget reads today; None: all."""
+        recorded = self.store.config.get("evaluation")
+        found: int | None = recorded["windows"] if recorded else evaluation_budget(self.config).windows
+        return found
+
+    @property
+    def ladder(self) -> LadderSettings:
+        """The compensation ladder that the run climbed, whatever its budget means today."""
+        recorded: dict[str, Any] = dict(self.store.config.get("ladder") or {})
+        for name, value in recorded.items():
+            if isinstance(value, list):
+                recorded[name] = tuple(value)
+        return LadderSettings(**recorded) if recorded else ladder_settings(self.config)
 
     def has_finished(self, stage: str) -> bool:
         """Whether the run has put ``stage`` behind it."""

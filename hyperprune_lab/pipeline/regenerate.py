@@ -29,7 +29,6 @@ from hyperprune_lab.methods.hyperprune import HyperPrune, Roster
 from hyperprune_lab.models.linears import PrunableLinear
 from hyperprune_lab.patterns import unpack
 from hyperprune_lab.pipeline import layers, model_stage
-from hyperprune_lab.pipeline.budget import ladder_settings
 from hyperprune_lab.pipeline.dense import DenseStreams
 from hyperprune_lab.pipeline.evaluation import measured
 from hyperprune_lab.pipeline.feedback import DenseFeedback
@@ -229,7 +228,7 @@ def _meet_again(
         pass
     if on_compensated:
         state.masks["prior"] = dict(method.priors)
-        ladder = Ladder(run.subject, streams, ladder_settings(run.config), run.config.seed, "prior")
+        ladder = Ladder(run.subject, streams, run.ladder, run.config.seed, "prior")
         for _ in ladder.run(state):
             pass
     return state
@@ -244,5 +243,5 @@ def _left_to_the_prior(run: RecordedRun) -> set[str]:
 
 def _perplexity(run: RecordedRun, masks: Mapping[str, Tensor]) -> float:
     with run.subject.wearing(masks):
-        found = measured(run.subject.opened, run.config.eval_text, run.config.calibration.window, run.config)
+        found = measured(run.subject.opened, run.config.eval_text, run.config.calibration.window, run.windows)
     return found.overall.perplexity

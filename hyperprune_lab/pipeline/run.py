@@ -37,7 +37,7 @@ from hyperprune_lab.models.open import open_model
 from hyperprune_lab.patterns import NMPattern, pack
 from hyperprune_lab.pipeline import layers, model_stage
 from hyperprune_lab.pipeline.audit import audit
-from hyperprune_lab.pipeline.budget import ladder_settings
+from hyperprune_lab.pipeline.budget import evaluation_budget, ladder_settings
 from hyperprune_lab.pipeline.config import RunConfig
 from hyperprune_lab.pipeline.control import RunControl
 from hyperprune_lab.pipeline.damage import STAGE as DAMAGE
@@ -124,6 +124,7 @@ class Workbench:
             | {
                 "hyperprune": None if self.settings is None else self.settings.to_json(),
                 "ladder": asdict(ladder_settings(self.config)),
+                "evaluation": asdict(evaluation_budget(self.config)),
                 "window": self.calibration.fit.shape[1],
             },
             environment=environment(self.subject.device),

@@ -16,7 +16,7 @@ from hyperprune_lab.pipeline.launch import require_free
 from hyperprune_lab.pipeline.run import Checkpoint, prune
 from hyperprune_lab.record.writer import RecordWriter
 
-_OWN_KEYS = ("hyperprune", "ladder", "window")
+_OWN_KEYS = ("hyperprune", "ladder", "evaluation", "window")
 
 
 def run_to_record(config: RunConfig, out: Path, control: RunControl | None = None) -> Iterator[Event]:

@@ -17,6 +17,7 @@ from hyperprune_lab.errors import UserError
 from hyperprune_lab.evaluate.perplexity import token_losses
 from hyperprune_lab.events import BlockFinished, RunStopped
 from hyperprune_lab.models.open import open_model
+from hyperprune_lab.pipeline import budget
 from hyperprune_lab.pipeline.control import RunControl
 from hyperprune_lab.pipeline.evaluation import evaluate_target
 from hyperprune_lab.pipeline.session import run_to_record
@@ -153,3 +154,15 @@ def test_what_is_neither_a_model_nor_a_run_is_refused(tmp_path):
     for target in (tmp_path, tmp_path / "nothing"):
         with pytest.raises(UserError):
             evaluate_target(str(target))
+
+
+def test_a_run_is_evaluated_on_what_it_read_whatever_its_budget_means_today(shop, tmp_path, monkeypatch):
+    out = tmp_path / "run"
+    config = shop.config(method="magnitude", compensation="none", eval_text=None)
+    recorded = result(list(run_to_record(config, out)))
+    found = evaluate_target(str(out), None, "mask-only", "cpu")
+    assert found["windows"] == 5 * len(found["domains"])
+    monkeypatch.setitem(budget._EVALUATION, "quick", budget.EvaluationBudget(2, 1, 1))
+    again = evaluate_target(str(out), None, "mask-only", "cpu")
+    assert (again["windows"], again["perplexity"]) == (found["windows"], found["perplexity"])
+    assert again["perplexity"] == pytest.approx(recorded["mask_only_ppl"], rel=1e-6)
