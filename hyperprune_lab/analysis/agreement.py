@@ -147,7 +147,11 @@ class Comparability:
 
 def comparable(run: Run, other: Run) -> Comparability:
     """Hold the protocols of two runs against each other, field by field."""
-    ours, theirs = _protocol(run), _protocol(other)
+    return protocols_compared(protocol(run), protocol(other))
+
+
+def protocols_compared(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> Comparability:
+    """The same for two protocols that have been read."""
     differences = tuple(
         Difference(field, ours.get(field), theirs.get(field), _CONCERNS.get(field, ()))
         for field in dict.fromkeys([*ours, *theirs])
@@ -189,7 +193,8 @@ _CONCERNS: dict[str, tuple[str, ...]] = {
 }
 
 
-def _protocol(run: Run) -> dict[str, Any]:
+def protocol(run: Run) -> dict[str, Any]:
+    """What a run's figures rest on, by field; None where it is not recorded (yet)."""
     started = run.started
     model, data, config = (started.get(name) or {} for name in ("model", "data", "config"))
     protocols = [event.payload.get("protocol") or {} for event in run.events(kinds=("EvaluationFinished",))]
