@@ -70,7 +70,7 @@ class _Painter:
 
     def say(self, x: float, y: float, text: str, **look: Any) -> None:
         """Text as it is: a dollar sign begins no formula."""
-        settings = {"va": "center", "parse_math": False, "size": _SMALL} | look
+        settings: Any = {"va": "center", "parse_math": False, "size": _SMALL} | look
         self.axes.text(x, y, text, **settings)
 
     def box(self, x: float, y: float, width: float, height: float, **look: Any) -> None:
@@ -91,7 +91,7 @@ class _Painter:
                 self.say((places[0] - wide + places[-1]) / 2, top + 8, words, ha="center", color=palette.soft)
         for right, column in zip(rights, columns, strict=True):
             self.say(right, top + 26, column.label, ha="right", color=palette.soft)
-        y = top + 2 * _ROW
+        y: float = top + 2 * _ROW
         for number in range(len(data.groups)):
             self.rule(y - 3, palette.line)
             self.say(_LEFT, y + 8, _cut(group_line(data, number), 150), color=palette.soft)
@@ -184,10 +184,10 @@ class _Painter:
         self.say(_LEFT, top + 8, _cut(told, 150), weight="bold")
         for x, y, piece, nats in _laid_out(words.page, words.has_text):
             self._token(_LEFT + x * _LETTER_PX, top + 20 + y * _ROW, piece, nats)
-        y = top + 34 + _TEXT_LINES * _ROW
+        below: float = top + 34 + _TEXT_LINES * _ROW
         for token in words.worst[:_TOKENS]:
-            self.say(_LEFT, y + 8, _cut(token_line(token, words.has_text), 150), color=palette.soft)
-            y += _ROW
+            self.say(_LEFT, below + 8, _cut(token_line(token, words.has_text), 150), color=palette.soft)
+            below += _ROW
 
     def _token(self, x: float, y: float, piece: str, nats: float | None) -> None:
         width, ink = len(piece) * _LETTER_PX, self.palette.ink

@@ -54,7 +54,7 @@ function drawRings(v) {
 function drawMatrix(v, width) {
   const { matrix } = v.payload;
   const { names, values, chance } = matrix;
-  const label = Math.min(190, width * 0.45);
+  const label = Math.min(190, width * 0.48);
   const cell = clamp((width - label) / Math.max(1, names.length), 24, 46);
   const high = 26;
   const svg = s("svg", { width, height: high * names.length, class: "hp-matrix", role: "img", "aria-label": "Share of groups kept alike, of every two runs" });
