@@ -24,7 +24,7 @@ LOWER = {"perplexity", "nats_lost", "kl", "error_rel", "seconds", "memory"}
 FIGURES = ("perplexity", "nats_lost", "gap_closed", "kl", "top1_agreement", "skills")
 """What is measured of a state; in ``Standing.values`` as ``state/figure``."""
 OF_THE_RUN = ("error_rel", "seconds", "memory")
-_COST = ("seconds", "memory")
+"""What stands for a run as a whole, so that a part of one is not held against it."""
 REPLAYED = "replayed"
 """The state of a run that is looked at as of an earlier moment."""
 _TELLING = ("perplexity", "nats_lost")
@@ -137,7 +137,7 @@ def best(
 ) -> tuple[frozenset[int], frozenset[int]]:
     """Places of the best in a column of one group, and of those that the evaluation text cannot tell from it.
 
-    Nobody is best alone: with fewer than two figures both are empty. Ties are told for perplexities only, by the
+    Nobody is best alone, or where all are equal: then both are empty. Ties are told for perplexities only, by the
     paired interval of the losses of ``runs``.
     """
     state, _, figure = column.rpartition("/")
@@ -147,9 +147,9 @@ def best(
     if figure == "error_rel":
         first = standings[group.places[0]]
         numbers = {place: v for place, v in numbers.items() if errors_compare(first, standings[place])}
-    elif figure in _COST:
+    if figure in OF_THE_RUN:
         numbers = {place: v for place, v in numbers.items() if standings[place].state == "finished"}
-    if len(numbers) < 2:
+    if len(set(numbers.values())) < 2:
         return frozenset(), frozenset()
     top = (min if figure in LOWER else max)(numbers.values())
     winners = frozenset(place for place, value in numbers.items() if value == top)

@@ -49,7 +49,7 @@ class MapMeasure:
 MEASURES = {
     measure.name: measure
     for measure in (
-        MapMeasure("patterns", "groups with another pattern", False, theme.fmt_share),
+        MapMeasure("patterns", "groups that differ", False, theme.fmt_share),
         MapMeasure("weights", "kept weights that differ", False, theme.fmt_share),
         MapMeasure("error", "error over the other's", True, theme.fmt_ratio),
     )

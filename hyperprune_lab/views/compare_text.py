@@ -34,8 +34,17 @@ def headline(data: CompareData) -> str:
         verdict = "no difference that this text could tell"
     else:
         verdict = f"{theme.fmt_number(abs(mean.nats))} nats a token {'worse' if mean.nats > 0 else 'better'}"
-    said = f"{ours} against {theirs}, {data.state}: {verdict}{_interval(mean)}."
+    said = f"{ours} against {theirs}, {data.state}: {verdict}{_interval(mean)}{_unlike(data)}."
     return f"{said} {theme.fmt_share(mean.worse)} of tokens got worse, {theme.fmt_share(mean.better)} better."
+
+
+def _unlike(data: CompareData) -> str:
+    """Fields because of which the two have no perplexity in common, although both read these tokens."""
+    if data.against == DENSE:
+        return ""
+    one, other = data.row(data.focus).group, data.row(data.against).group
+    fields = {field.field for number in (one, other) for field in data.groups[number].differs}
+    return f", with other {' and '.join(sorted(fields))}" if one != other else ""
 
 
 def named_other(data: CompareData) -> str:

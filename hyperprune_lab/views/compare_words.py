@@ -1,6 +1,7 @@
 """Which words broke: a page of text with the loss difference of every token, the worst tokens, and continuations.
 
-Knows nothing about masks. Texts are shown as they were recorded; nothing in them is taken for markup.
+Knows nothing about masks. Texts are shown as they were recorded, but for signs
+that turn the direction of writing; nothing in them is taken for markup.
 """
 
 from __future__ import annotations
@@ -113,7 +114,7 @@ class Words:
                     "domain": page.domain,
                     "number": page.number,
                     "window": page.window,
-                    "texts": [token.piece for token in page.tokens],
+                    "texts": [_forward(token.piece) for token in page.tokens],
                     "ours": [_short(token.ours) for token in page.tokens],
                     "theirs": [_short(token.theirs) for token in page.tokens],
                 }
@@ -129,9 +130,7 @@ class Words:
             token.domain,
             page,
             place,
-            token.before,
-            token.piece,
-            token.after,
+            *(_forward(text) for text in (token.before, token.piece, token.after)),
             _short(token.ours),
             _short(token.theirs),
         ]
@@ -151,7 +150,8 @@ class Continuation:
     split: int | None
 
     def payload(self) -> list[Any]:
-        return [self.prompt, self.theirs, self.ours, self.dense, self.split]
+        dense = None if self.dense is None else _forward(self.dense)
+        return [*(_forward(text) for text in (self.prompt, self.theirs, self.ours)), dense, self.split]
 
 
 def words_of(
@@ -258,6 +258,14 @@ def _token(shared: Shared, window: int, position: int) -> Token:
 
 def _mean(of: Difference) -> list[float | None]:
     return [of.nats, of.low, of.high]
+
+
+# Signs that turn around the direction of what follows, beyond the token that holds them.
+_TURNS = dict.fromkeys((*range(0x202A, 0x202F), *range(0x2066, 0x206A)), "\ufffd")
+
+
+def _forward(text: str) -> str:
+    return text.translate(_TURNS)
 
 
 def _short(value: float | None) -> float | None:

@@ -84,7 +84,14 @@ def test_the_best_of_a_column_and_what_cannot_be_told_from_it(runs):
     assert tied == {0, 1} - winners, "far is 0.6 nats away, with little noise"
     assert best(standings, group, column)[1] == frozenset()
     assert best(standings, group, "seconds") == (frozenset({0}), frozenset())
-    assert best(standings, group, "mask-only/skills")[0] == {0, 1, 2}, "equal figures are all the best"
+    assert best(standings, group, "mask-only/skills") == (frozenset(), frozenset()), "all are equal"
+
+
+def test_a_part_of_a_run_is_not_held_against_whole_ones(runs):
+    standings = [standing(runs[name][1]) for name in ("best", "close", "half")]
+    for figure in ("error_rel", "seconds", "memory"):
+        for group in groups(standings):
+            assert 2 not in best(standings, group, figure)[0]
 
 
 def test_nobody_is_best_alone(runs):

@@ -104,6 +104,7 @@ def test_masks_and_words_of_other_models_are_refused_in_words(runs):
     assert all(cell.value is None for cell in data.map.cells)
     assert data.matrix.values[0][1] is None
     assert data.map.problem in text(data)
+    assert ", with other model weights." in payload(data)["headline"]
     elsewhere = some(runs, "elsewhere", "held", reference="held", measure="error")
     assert "calibration" in elsewhere.map.problem
     assert "did not read the same text" in elsewhere.words.problem
@@ -205,7 +206,7 @@ def test_a_run_without_evaluation_is_shown_as_far_as_it_is(runs):
 def test_names_from_outside_stay_text(runs):
     data = some(runs, HOSTILE.name, "held", reference="held")
     assert json.loads(json.dumps(payload(data), allow_nan=False))["focus"] == HOSTILE.name
-    assert "\u202e" not in text(data)
+    assert "\u202e" not in text(data) + json.dumps(payload(data), ensure_ascii=False)
     latex = compare_export.latex(data)
     assert r"a\&b\_\%\$\#\textasciitilde{}\textasciicircum{}\textless{}b\textgreater{}" in latex
     assert "<script>" not in latex

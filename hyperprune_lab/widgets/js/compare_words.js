@@ -36,7 +36,7 @@ function lookOf(v, nats) {
   return { background, color: inkOn(background), thickness: 1 + Math.round(3 * strength), dotted: nats < 0 };
 }
 
-const dressed = (look) => (look ? { background: look.background, color: look.color, borderBottom: `${look.thickness}px ${look.dotted ? "dotted" : "solid"} ${look.color}` } : {});
+const dressed = (look) => (look ? { background: look.background, color: look.color, borderBottom: `${look.thickness}px ${look.dotted ? "dotted" : "solid"} var(--hp-ink)` } : {});
 
 function drawBar(v) {
   const { payload } = v;
