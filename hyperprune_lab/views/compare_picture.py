@@ -199,7 +199,7 @@ class _Painter:
             ink = ink_on(fill)
             self.box(x, y + 1, width, _ROW - 4, facecolor=fill, linewidth=0)
             style, thick = ("solid" if nats > 0 else "dotted"), 0.8 + 2 * strength
-            under = {"color": self.palette.ink, "linestyle": style, "linewidth": thick}
+            under: Any = {"color": self.palette.ink, "linestyle": style, "linewidth": thick}
             self.axes.plot([x, x + width], [y + _ROW - 2] * 2, **under)
         if piece.strip():
             self.say(x, y + _ROW / 2 - 1, piece, family="monospace", color=ink)
