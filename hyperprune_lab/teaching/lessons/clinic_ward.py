@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from statistics import median
+from textwrap import fill
 from typing import Any
 
 from hyperprune_lab.analysis.diagnosis import Diagnosis, diagnose
@@ -20,6 +21,7 @@ from hyperprune_lab.widgets.findings import Findings
 
 PALETTE = theme.PALETTES["light"]
 PATIENCE_SECONDS = 60.0
+_LINE = 100
 
 _Value = Callable[[Symptoms], float | None]
 _LINES: tuple[tuple[str, _Value, str], ...] = (
@@ -62,7 +64,7 @@ class Ward:
         """Print what Findings says of a module."""
         finding = self.diagnosis.of(module)[0]
         print(f"{finding.module}: {finding.cause}")
-        print(finding.sentence)
+        print(fill(finding.sentence, _LINE))
         print(f"Damage: {finding.damage:.3f} ± {2 * (finding.damage_se or 0.0):.3f} nats per token.")
 
     def rank(self, module: str) -> int:
@@ -109,7 +111,8 @@ class Ward:
                 axes.yaxis.set_major_formatter(theme.fmt_tick)
                 axes.minorticks_off()
             axes.margins(y=0.18)
-            axes.set(xlabel="block", ylabel=label, xticks=range(1 + max(one.block for one, _ in known)))
+            axes.set_title(label)
+            axes.set(xlabel="block", xticks=range(1 + max(one.block for one, _ in known)))
 
 
 def treat(findings: Findings, module: str) -> dict[str, Any] | None:
