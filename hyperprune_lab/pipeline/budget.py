@@ -5,15 +5,15 @@ Budgets of HyperPrune's own stages stand in :mod:`hyperprune_lab.hypernet.settin
 =========  ===========================  =======================================
 budget     block refit                  whole-model refit
 =========  ===========================  =======================================
-quick      6 steps, one rate            8 steps, one rate
-normal     30 steps, one rate           60 steps, one rate
+quick      4 steps, one rate            6 steps, one rate
+normal     24 steps, one rate           45 steps, one rate
 thorough   100 steps, two rates         150 steps, two rates
 =========  ===========================  =======================================
 
 A step is 16 sequences (``quick``: 8) forward and backward through one block (or the model); the best rate is the one
 with the least held-out loss, no refit included.
 
-Evaluation reads 5 windows of each embedded domain (``quick``), 12 (``normal``) or all of them, asks 2, 8 or 20 probes
+Evaluation reads 4 windows of each embedded domain (``quick``), 12 (``normal``) or all of them, asks 2, 8 or 20 probes
 of each skill, and writes 12, 32 or 64 tokens behind each prompt. A text of the user's own is read whole.
 """
 
@@ -26,8 +26,8 @@ from hyperprune_lab.pipeline.config import RunConfig
 from hyperprune_lab.pipeline.ladder import LadderSettings
 
 _LADDERS = {
-    "quick": LadderSettings(block_steps=6, block_rates=(2e-3,), model_steps=8, model_rates=(3e-4,), batch=8),
-    "normal": LadderSettings(block_steps=30, block_rates=(2e-3,), model_steps=60, model_rates=(3e-4,)),
+    "quick": LadderSettings(block_steps=4, block_rates=(2e-3,), model_steps=6, model_rates=(3e-4,), batch=8),
+    "normal": LadderSettings(block_steps=24, block_rates=(2e-3,), model_steps=45, model_rates=(3e-4,)),
     "thorough": LadderSettings(
         block_steps=100, block_rates=(1e-3, 3e-3), model_steps=150, model_rates=(3e-4, 1e-3)
     ),
@@ -44,7 +44,7 @@ class EvaluationBudget:
 
 
 _EVALUATION = {
-    "quick": EvaluationBudget(5, 2, 12),
+    "quick": EvaluationBudget(4, 2, 12),
     "normal": EvaluationBudget(12, 8, 32),
     "thorough": EvaluationBudget(None, 20, 64),
 }

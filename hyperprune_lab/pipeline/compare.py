@@ -36,12 +36,20 @@ def compare(configs: list[RunConfig], out: Path, control: RunControl | None = No
         raise UserError(f"a method stands twice in {', '.join(names)}: name each once")
     for config in configs:
         _check(config)
-    for config in configs:
-        if control is not None and control.stopping:
-            yield RunStopped("stopped on request")
-            return
-        if not (yield from _follow(config, out / config.method, control)):
-            return
+    workers: list[WorkerProcess] = []
+    try:
+        for place, config in enumerate(configs):
+            if control is not None and control.stopping:
+                yield RunStopped("stopped on request")
+                return
+            # The next worker makes itself ready while this one works.
+            ahead = configs[len(workers) : place + 2]
+            workers += [WorkerProcess(out / one.method, events=True) for one in ahead]
+            if not (yield from _follow(workers[place], config, out / config.method, control)):
+                return
+    finally:
+        for worker in workers:
+            worker.end()
 
 
 def _check(config: RunConfig) -> None:
@@ -54,32 +62,31 @@ def _check(config: RunConfig) -> None:
         choose_device(config.device)
 
 
-def _follow(config: RunConfig, out: Path, control: RunControl | None) -> Generator[Event, None, bool]:
+def _follow(
+    worker: WorkerProcess, config: RunConfig, out: Path, control: RunControl | None
+) -> Generator[Event, None, bool]:
     """Yield what a run tells; return whether it came to its end."""
-    worker = WorkerProcess(config, out, events=True)
+    worker.begin(config)
     assert worker.lines is not None
     waiting: queue.SimpleQueue[bytes] = queue.SimpleQueue()
     threading.Thread(target=_read, args=(worker.lines, waiting), daemon=True).start()
     told = stopped = False
-    try:
-        while True:
-            if control is not None and control.stopping and not told:
-                told = _ask_to_stop(out)
-            try:
-                line = waiting.get(timeout=_LOOK_SECONDS)
-            except queue.Empty:
-                continue
-            if not line:
-                break
-            event = decode(line.decode("ascii", "replace"))
-            stopped = stopped or isinstance(event, RunStopped)
-            yield event
-        failed = worker.failure()
-        if failed is not None:
-            yield failed
-        return failed is None and not stopped
-    finally:
-        worker.end()
+    while True:
+        if control is not None and control.stopping and not told:
+            told = _ask_to_stop(out)
+        try:
+            line = waiting.get(timeout=_LOOK_SECONDS)
+        except queue.Empty:
+            continue
+        if not line:
+            break
+        event = decode(line.decode("ascii", "replace"))
+        stopped = stopped or isinstance(event, RunStopped)
+        yield event
+    failed = worker.failure()
+    if failed is not None:
+        yield failed
+    return failed is None and not stopped
 
 
 def _read(lines: IO[bytes], waiting: queue.SimpleQueue[bytes]) -> None:

@@ -42,7 +42,8 @@ def launch(config: RunConfig, out: Path | str, detach: bool = True, threads: int
     """
     out = Path(out)
     require_free(out)
-    worker = WorkerProcess(config, out, detach=detach, threads=threads)
+    worker = WorkerProcess(out, detach=detach, threads=threads)
+    worker.begin(config)
     return _begun(worker, lambda: _writes(worker.pid, out), "the run ended at once")
 
 
@@ -62,7 +63,7 @@ def resume_detached(path: Path | str, detach: bool = True, threads: int | None =
     if not store.started:
         raise UserError(f"{path} was interrupted before it began: delete it and start again.")
     last = store.last_seq
-    worker = WorkerProcess(None, path, detach=detach, threads=threads or _threads_before(store))
+    worker = WorkerProcess(path, resume=True, detach=detach, threads=threads or _threads_before(store))
     return _begun(worker, lambda: _goes_on(worker.pid, path, last), f"{path} could not be resumed")
 
 

@@ -28,29 +28,29 @@ _LAST_BYTES = 1 << 16
 
 
 class WorkerProcess:
-    """A worker at its run; ``lines`` is its stream of events where it was asked for one.
+    """A worker for the run in ``out``; ``lines`` is its stream of events where it was asked for one.
 
-    ``config`` None means to go on with the run that ``out`` holds. A detached worker outlives this process, another
-    ends with it. What it says on stderr goes to a nameless file: a pipe would fill up, and would break with this
-    process.
+    It makes itself ready, which takes seconds, and then waits for its configuration; with ``resume`` it goes on with
+    the run that is there. A detached worker outlives this process, another ends with it. What it says on stderr goes
+    to a nameless file: a pipe would fill up, and would break with this process.
     """
 
     def __init__(
         self,
-        config: RunConfig | None,
         out: Path,
         *,
+        resume: bool = False,
         detach: bool = False,
         events: bool = False,
         threads: int | None = None,
     ) -> None:
         command = [sys.executable, "-m", "hyperprune_lab.pipeline.worker", str(out)]
-        command += [] if config is not None else [RESUME_OPTION]
+        command += [RESUME_OPTION] if resume else []
         command += [] if threads is None else [THREADS_OPTION, str(threads)]
         self._errors: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 (closed when the worker is let go)
         self._process = subprocess.Popen(
             [*command, EVENTS_OPTION] if events else command,
-            stdin=subprocess.PIPE,
+            stdin=subprocess.DEVNULL if resume else subprocess.PIPE,
             stdout=subprocess.PIPE if events else subprocess.DEVNULL,
             stderr=self._errors,
             env=os.environ | {PARENT_VARIABLE: "" if detach else str(os.getpid())},
@@ -58,10 +58,13 @@ class WorkerProcess:
         )
         self.pid = self._process.pid
         self.lines = self._process.stdout
+
+    def begin(self, config: RunConfig) -> None:
+        """Hand the worker the run that it waits for."""
         assert self._process.stdin is not None
         # A worker that ended at once has said why on stderr.
         with contextlib.suppress(BrokenPipeError), self._process.stdin as entrance:
-            entrance.write(b"" if config is None else json.dumps(config.to_json()).encode())
+            entrance.write(json.dumps(config.to_json()).encode())
 
     @property
     def ended(self) -> bool:
@@ -72,6 +75,13 @@ class WorkerProcess:
         """End the worker at once if it still runs; what its last checkpoint holds is kept."""
         self._process.kill()
         self._process.wait()
+        entrance = self._process.stdin
+        if (
+            entrance is not None and not entrance.closed
+        ):  # it was never given a run, so nobody reads its lines
+            entrance.close()
+            if self.lines is not None:
+                self.lines.close()
         self._errors.close()
 
     def collect_later(self) -> None:

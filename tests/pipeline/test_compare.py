@@ -69,16 +69,18 @@ def test_a_folder_that_exists_is_refused(shop, tmp_path):
 def test_no_run_begins_after_one_that_failed(shop, tmp_path, monkeypatch):
     begun = []
 
-    class Dead:
-        def __init__(self, config, out, events):
-            begun.append(config.method)
+    class Dead(module.WorkerProcess):
+        def __init__(self, out, events):
             self.lines = (tmp_path / "lines").open("rb")
+
+        def begin(self, config):
+            begun.append(config.method)
 
         def failure(self):
             return RunFailed("no memory", "killed")
 
         def end(self):
-            pass
+            self.lines.close()
 
     (tmp_path / "lines").write_bytes(b"")
     monkeypatch.setattr(module, "WorkerProcess", Dead)

@@ -45,14 +45,14 @@ def test_a_run_is_paused_let_go_stopped_resumed_and_ends(shop, tmp_path, kill_af
     assert os.getsid(pid) == pid
 
     steer(out, "pause")
-    wait_until(lambda: kinds(out)[-1] == "RunPaused", 20)
+    wait_until(lambda: kinds(out)[-1] == "RunPaused", 60)
     entry = entry_of(out)
     assert (entry.state, entry.owner_pid, entry.owner_here, entry.asked) == ("paused", pid, True, "pause")
     assert entry.holds_gpu is None
     seen = Store(out).last_seq
 
     steer(out, "run")
-    wait_until(lambda: Store(out).last_seq > seen + 1 and any(e.block for e in Store(out).events(seen)), 20)
+    wait_until(lambda: Store(out).last_seq > seen + 1 and any(e.block for e in Store(out).events(seen)), 60)
     assert entry_of(out).state == "live"
     with pytest.raises(UserError, match=f"being written by process {pid}"):
         resume_detached(out)
@@ -61,7 +61,7 @@ def test_a_run_is_paused_let_go_stopped_resumed_and_ends(shop, tmp_path, kill_af
     assert now.heard_in > 0
 
     steer(out, "stop")
-    wait_until(lambda: entry_of(out).state == "interrupted", 20)
+    wait_until(lambda: entry_of(out).state == "interrupted", 60)
     assert "request" in entry_of(out).error
     with pytest.raises(UserError, match="resume it"):
         steer(out, "pause")

@@ -106,6 +106,12 @@ def script(path: Path, body: str) -> str:
     return str(path)
 
 
+def worked(config, out):
+    worker = WorkerProcess(out)
+    worker.begin(config)
+    return worker
+
+
 @pytest.mark.parametrize(
     ("body", "kind", "cause"),
     [
@@ -116,7 +122,7 @@ def script(path: Path, body: str) -> str:
 )
 def test_a_worker_that_dies_says_of_what(shop, tmp_path, monkeypatch, body, kind, cause):
     monkeypatch.setattr(process.sys, "executable", script(tmp_path / "python", body))
-    failed = WorkerProcess(shop.config(), tmp_path / "run").failure()
+    failed = worked(shop.config(), tmp_path / "run").failure()
     assert failed.kind == kind
     assert cause in failed.cause
     with pytest.raises(UserError, match=cause):
@@ -127,6 +133,6 @@ def test_only_a_mistake_of_input_is_a_mistake_of_input(shop, tmp_path, monkeypat
     interpreter = script(tmp_path / "python", "echo 'a warning' >&2; echo 'use another' >&2; exit 2")
     monkeypatch.setattr(process.sys, "executable", interpreter)
     with pytest.raises(UserError, match=r"^use another$"):
-        WorkerProcess(shop.config(), tmp_path / "run").failure()
+        worked(shop.config(), tmp_path / "run").failure()
     monkeypatch.setattr(process.sys, "executable", script(tmp_path / "good", "exit 0"))
-    assert WorkerProcess(shop.config(), tmp_path / "run").failure() is None
+    assert worked(shop.config(), tmp_path / "run").failure() is None
