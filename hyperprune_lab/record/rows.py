@@ -6,7 +6,7 @@ Knows nothing about transactions or files; arrays are left to ``artefacts``.
 from __future__ import annotations
 
 import time
-from dataclasses import fields
+from dataclasses import dataclass, fields
 from typing import NamedTuple
 
 from hyperprune_lab.events import (
@@ -29,8 +29,9 @@ _SUBJECT: dict[type, str] = {
 }
 
 
-class EventRow(NamedTuple):
-    """One row of the table ``event``."""
+@dataclass(frozen=True)
+class EventColumns:
+    """The columns of the table ``event`` but the last, which holds what no column is for."""
 
     seq: int
     time: float
@@ -39,7 +40,21 @@ class EventRow(NamedTuple):
     block: int | None
     step: int | None
     subject: str | None
+
+
+@dataclass(frozen=True)
+class EventRow(EventColumns):
+    """One row of the table ``event``; ``payload`` is JSON."""
+
     payload: str
+
+    def cells(self) -> tuple[object, ...]:
+        """In the order of the table's columns."""
+        return tuple(getattr(self, name) for name in EVENT_COLUMNS)
+
+
+EVENT_COLUMNS = tuple(column.name for column in fields(EventRow))
+"""The table's columns in order."""
 
 
 class MetricRow(NamedTuple):

@@ -27,6 +27,7 @@ from hyperprune_lab.record.artefacts import evidence_prefix
 from hyperprune_lab.record.layout import RunDirectory, unescape
 from hyperprune_lab.record.lock import Owner, owner_of
 from hyperprune_lab.record.masks import PackedMask, read_masks
+from hyperprune_lab.record.rows import EVENT_COLUMNS, EventColumns
 from hyperprune_lab.record.schema import reading
 from hyperprune_lab.record.tensors import check_file, read_tensors
 from hyperprune_lab.record.values import decode
@@ -35,20 +36,13 @@ State = Literal["running", "interrupted", "stopped", "failed", "finished"]
 
 
 @dataclass(frozen=True)
-class RecordedEvent:
+class RecordedEvent(EventColumns):
     """An event without its arrays. ``kind`` is the class in ``hyperprune_lab.events``.
 
     ``subject`` is the module, the input, or an evaluation's subject; ``scalars`` are its numbers (a step's
     ``values``); ``payload`` holds the fields that remain.
     """
 
-    seq: int
-    time: float
-    kind: str
-    stage: str | None
-    block: int | None
-    step: int | None
-    subject: str | None
     payload: dict[str, Any]
     scalars: dict[str, float]
 
@@ -187,11 +181,14 @@ class Store:
         for file, modules in self.mask_files().items():
             yield from self.masks_in(file, modules).items()
 
-    def mask_files(self) -> dict[ArtefactRow, list[str]]:
-        """Where the newest mask of every module lies."""
+    def mask_files(self, as_of: int | None = None) -> dict[ArtefactRow, list[str]]:
+        """Where the newest mask of every module lies, or the newest as of event ``as_of``."""
+        until = self.last_seq if as_of is None else as_of
         with self._reading() as connection:
             decisions = connection.execute(
-                "SELECT subject, seq, stage, block FROM event WHERE kind = 'ModuleDecided' ORDER BY seq"
+                "SELECT subject, seq, stage, block FROM event WHERE kind = 'ModuleDecided' AND seq <= ? "
+                "ORDER BY seq",
+                (until,),
             ).fetchall()
             rows = connection.execute("SELECT * FROM artefact WHERE kind = 'masks' ORDER BY seq").fetchall()
         files: dict[tuple[str, int], list[ArtefactRow]] = {}
@@ -306,11 +303,12 @@ class Store:
             raise UserError(f"{database} is damaged: an event's fields do not fit ({error!r}).") from error
 
     def _recorded(self, row: tuple[Any, ...], scalars: dict[str, float]) -> RecordedEvent:
-        seq, moment, kind, stage, block, step, subject, text = row
+        columns: dict[str, Any] = dict(zip(EVENT_COLUMNS, row, strict=True))
+        text = columns.pop("payload")
         payload = decode(text, str(self.directory.database)) if isinstance(text, str) else None
         if not isinstance(payload, dict):
-            raise UserError(f"{self.directory.database} is damaged: event {seq} holds no fields.")
-        return RecordedEvent(seq, moment, kind, stage, block, step, subject, payload, scalars)
+            raise UserError(f"{self.directory.database} is damaged: event {columns['seq']} holds no fields.")
+        return RecordedEvent(**columns, payload=payload, scalars=scalars)
 
     def _filed(
         self,

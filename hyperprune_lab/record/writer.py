@@ -199,7 +199,9 @@ class RecordWriter:
         try:
             for sql, values in statements:
                 self._connection.execute(sql, values)
-            self._connection.executemany("INSERT INTO event VALUES (?, ?, ?, ?, ?, ?, ?, ?)", self._events)
+            self._connection.executemany(
+                "INSERT INTO event VALUES (?, ?, ?, ?, ?, ?, ?, ?)", [row.cells() for row in self._events]
+            )
             self._connection.executemany("INSERT INTO metric VALUES (?, ?, ?)", self._metrics)
             rows = [artefact.row for artefact in artefacts]
             self._connection.executemany("INSERT INTO artefact VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
