@@ -5,7 +5,6 @@ Knows nothing about what is in a run.
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING
 
 from hyperprune_lab.teaching.feedback import Feedback
@@ -24,7 +23,7 @@ def recorded(name: str = "hyperprune") -> Run:
 
     from hyperprune_lab.runs import example
 
-    run = _developer_run(name) or example(name)
+    run = example(name)
     display(badge(run, name))
     return run
 
@@ -41,12 +40,3 @@ def badge(run: Run, name: str) -> Feedback:
         f"{method}{preset} on the model {model!r} at {config.get('pattern')}, budget {config.get('budget')}, "
         f"seed {config.get('seed')}. Numbers from here are the same on every machine.",
     )
-
-
-def _developer_run(name: str) -> Run | None:
-    folder = os.environ.get("HYPERPRUNE_LAB_DEVRUNS")
-    if not folder:
-        return None
-    from hyperprune_lab.record.reader import open_run
-
-    return open_run(f"{folder}/{name}")

@@ -7,9 +7,9 @@ import pytest
 from .laboratory import CHROMIUM, Laboratory, flags
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def laboratory(tmp_path_factory):
-    """A JupyterLab server with a browser."""
+    """A JupyterLab server with a browser; closed before other tests need an event loop of their own."""
     playwright = pytest.importorskip("playwright.sync_api")
     if CHROMIUM is None:
         pytest.skip("Chromium is not installed")
