@@ -104,6 +104,8 @@ def progress(store: Store, as_of: int | None = None) -> Progress:
     at_work = current is not None and _newest(marks, ("StageStarted", "StageFinished")) is current
     stages = tuple(_stages(marks, current, at_work, finished))
     stage = next((part.name for part in stages if part.state == "now"), None)
+    if current is not None and at_work and not finished:
+        stage = current.stage
     block = done = None
     step = steps = 0
     if current is not None and at_work and not finished:

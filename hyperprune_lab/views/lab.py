@@ -17,7 +17,10 @@ from hyperprune_lab.record.reader import Run
 from hyperprune_lab.record.store import RecordedEvent
 from hyperprune_lab.views import theme
 
-NOTHING = "No run is open. Start one above, or open one from the shelf of runs."
+NOTHING = (
+    "No run is open, and the recorded examples are not here. Press Start above: the embedded model is pruned, and "
+    "every view fills while it works. Or open a run from the shelf."
+)
 _SPOKEN = ("BlockFinished", "RunFailed", "RunStopped", "RunFinished", "Notice")
 
 
@@ -145,6 +148,7 @@ def text(data: LabData) -> str:
 def picture(data: LabData, theme_name: theme.Theme = "light") -> Any:
     """The words of the frame as a figure; ``stacked`` puts the views below it."""
     with theme.drawing(theme_name, 84) as figure:
+        figure.set_layout_engine("none")
         figure.text(0.012, 0.8, data.run or "HyperPrune Lab", weight="bold", size=12, va="center")
         lines = text(data).split("\n")
         figure.text(0.012, 0.32, "\n".join([data.badge, *lines[1:2]]), va="center", linespacing=1.5)
@@ -157,6 +161,7 @@ def stacked(figures: Sequence[Figure], theme_name: theme.Theme = "light") -> Fig
     heights = [round(figure.get_figheight() * theme.DPI) for figure in figures]
     total = sum(heights)
     with theme.drawing(theme_name, total) as joined:
+        joined.set_layout_engine("none")
         top = total
         for height, image in zip(heights, images, strict=True):
             top -= height

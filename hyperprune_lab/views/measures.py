@@ -93,6 +93,8 @@ MEASURES: dict[str, ModuleMeasure] = {
             "ratio",
         ),
         _error("error_rel_total", "error inside the pruned model"),
+        _error("error_rel_inherited", "error that its input brings"),
+        _error("damage_kl", "functional damage, nats per token"),
         _share("agreement_wanda", "same pattern as Wanda", "least", False),
         _share("kept_score", "kept score", "least", False),
         _share("changed_from_prior", "changed from the prior", "most", True),

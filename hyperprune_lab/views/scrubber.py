@@ -69,7 +69,9 @@ def payload(data: ScrubberData) -> dict[str, Any]:
         "live": data.live,
         "whole": WHOLE_SECONDS,
         "speeds": SPEEDS,
-        "stages": [[one.name, line.second_of(one.start), line.second_of(one.stop)] for one in line.stages],
+        "stages": [
+            [one.name, line.second_of(one.start), line.second_of(one.stop), one.over] for one in line.stages
+        ],
         "blocks": [[one.stage, one.block, one.start, one.stop, one.over] for one in line.blocks],
         "stops": line.stops,
     }

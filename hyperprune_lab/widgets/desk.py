@@ -70,6 +70,9 @@ class Desk(traitlets.HasTraits):
         self._listeners: list[Listener] = []
         self._leading = False
         self._status: tuple[object, Status] | None = None
+        self.wanted: tuple[str, dict[str, Any]] | None = None
+        """The view that was asked for and that is not there yet, and the choices to make in it."""
+        self._taken = False
         super().__init__()
         from hyperprune_lab.widgets.pump import Pump
 
@@ -106,8 +109,30 @@ class Desk(traitlets.HasTraits):
         self.lead()
 
     def select(self, modules: Iterable[str]) -> None:
-        """Select modules; the first is the focus."""
-        self.selection = tuple(dict.fromkeys(modules))
+        """Select modules, as a person does: the first is the focus, and a live run leads no longer."""
+        with self._lock:
+            self.following = False
+            self.selection = tuple(dict.fromkeys(modules))
+
+    def show(self, view: str, **options: Any) -> None:
+        """Ask for a view by its ``view_name``, with these choices made in it, wherever it is shown.
+
+        Listeners are told ``wanted``. If there is no such view yet, one that is made later takes it.
+        """
+        with self._lock:
+            self.wanted = (view, options)
+        self.tell("wanted")
+        with self._lock:
+            if self._taken:
+                self.wanted, self._taken = None, False
+
+    def take(self, view: str) -> dict[str, Any]:
+        """The choices that were asked for in this view; empty where it was not asked for."""
+        with self._lock:
+            if self.wanted is None or self.wanted[0] != view:
+                return {}
+            self._taken = True
+            return dict(self.wanted[1])
 
     def close(self) -> None:
         """Stop the pump; views keep their last picture."""

@@ -187,7 +187,7 @@ class Lab(View):
     @property
     def text(self) -> str:
         """The Lab in words: its frame, then each view that is shown."""
-        return "\n\n".join([super().text, *self._told()])
+        return "\n\n".join([super().text, *self._words()])
 
     def figure(self, theme_name: theme.Theme = "light") -> Figure:
         """The views that are shown, one below the other."""
@@ -331,7 +331,7 @@ class Lab(View):
         names = [name for name in self._shown() if name not in ("control", "scrubber")]
         return [view for view in map(self._part, names) if view is not None]
 
-    def _told(self) -> Iterator[str]:
+    def _words(self) -> Iterator[str]:
         for view in self._pictured():
             with suppress(UserError):
                 yield f"{view.title}: {view.question}\n{view.text}"
@@ -419,8 +419,21 @@ class Lab(View):
         self._wake()
 
     def _desk_changed(self, names: frozenset[str]) -> None:
+        if "wanted" in names and self.desk.wanted is not None:
+            self._bring(self.desk.wanted[0])
         if names & {"run", "reference", "selection", "moment"}:
             self._looked()
+
+    def _bring(self, name: str) -> None:
+        """Put the view that another one asks for before the eyes."""
+        if name in TABS:
+            self.pane = "tab"
+            if self.maximized or name != self.beside:
+                self.tab = name
+        elif name == "mask":
+            self.pane = "mask"
+        if self.maximized and name in {part.name for part in PARTS} - {"control", "scrubber"}:
+            self.maximized = ""
 
     def _swap(self, change: Any) -> None:
         # What stands beside goes where the tab was.

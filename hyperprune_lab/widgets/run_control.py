@@ -129,6 +129,7 @@ class RunControl(View):
         self._expected: tuple[object, dict[str, tuple[float, float]] | None] | None = None
         self._began = False
         self._reached_for: Path | None = None
+        self._visited: dict[Path, None] = {}
         _CONTROLS[self.token] = self
         super().__init__(*args, **options)
 
@@ -177,15 +178,16 @@ class RunControl(View):
     def close(self) -> None:
         """Leave the page; runs that have begun go on."""
         _CONTROLS.pop(self.token, None)
-        desk = getattr(self, "desk", None)
-        if desk is not None and desk.run is not None:
-            with contextlib.suppress(OSError, NameError):  # a process that ends lets go in any case
-                drop_reins(desk.run.directory.root, self.token)
         watch, jobs = getattr(self, "_watch", None), getattr(self, "_jobs", None)
         if watch is not None:
             watch.end(seconds=2.0)
         if jobs is not None:
             jobs.close()
+        # Only now: what was on its way may have taken them.
+        desk = getattr(self, "desk", None)
+        if desk is not None and desk.run is not None:
+            with contextlib.suppress(OSError, NameError):  # a process that ends lets go in any case
+                drop_reins(desk.run.directory.root, self.token)
         super().close()
 
     # -- drawing
@@ -295,7 +297,10 @@ class RunControl(View):
         if not self._shown_in:
             # Then no thread looks; whoever asks for the text gets the present all the same.
             self._watch.look()
-        return super()._key(now), self._watch.looks, self._jobs.state.version
+        here = self._here()
+        # Whoever steers the run may close the page, of which no record tells.
+        other = None if here is None else self._steered_by_another(here)
+        return super()._key(now), self._watch.looks, self._jobs.state.version, other
 
     def _now(self) -> Now:
         """The desk's, with less around it: where the run stands is told below, and what to do about it has a button."""
@@ -315,13 +320,14 @@ class RunControl(View):
         return start_form.request_of(self._values(), self.overrides, self.desk.scope)[0]
 
     def _watched(self) -> list[Path]:
-        """The folders on the shelf, and the run on the desk, wherever it lies."""
-        run = self.desk.run
-        here = [] if run is None else [run.directory.root.absolute()]
+        """The folders on the shelf, and the runs that are or were on the desk, wherever they lie."""
+        for run in (self.desk.run, self.desk.reference):
+            if run is not None:
+                self._visited[run.directory.root.absolute()] = None
         if self.folders:
-            return [*(Path(folder).expanduser().absolute() for folder in self.folders), *here]
+            return [*(Path(folder).expanduser().absolute() for folder in self.folders), *self._visited]
         examples = _examples()
-        return [self.home, *([] if examples is None else [examples]), *here]
+        return [self.home, *([] if examples is None else [examples]), *self._visited]
 
     def _earlier(self) -> tuple[Path, ...]:
         return tuple(self._watched())
@@ -397,6 +403,7 @@ class RunControl(View):
         self.desk.open(path)
         self.new_run = False
         self._watch.look()
+        self._noticed()
 
     def _hold_against(self, path: Path) -> None:
         reference = self.desk.reference
@@ -410,7 +417,7 @@ class RunControl(View):
         self._watch.look()
 
     def _noticed(self) -> None:
-        """The shelf shows something new: take the reins of the run on the desk if they lie free."""
+        """The shelf or the desk shows something new: take the reins of the run on the desk if they lie free."""
         entry = self._here()
         free = entry is not None and self._steerable(entry) and self._watch.reins(entry.path) is None
         if entry is not None and free and self._reached_for != entry.path:
@@ -429,6 +436,7 @@ class RunControl(View):
             left_alone = (entry.path / "controller").exists() and self._steered_by_another(entry) is None
             if run is None or left_alone:
                 self.desk.open(entry.path)
+                self._noticed()
                 return
 
 

@@ -109,6 +109,8 @@ class View(anywidget.AnyWidget):
         self.on_msg(self._received)
         self.observe(self._wake, self._asked())
         self.desk.pump.attach(self)
+        self._ignore_desk = self.desk.connect(self._told)
+        self._take_wishes()
 
     # -- what a view author writes
 
@@ -163,6 +165,7 @@ class View(anywidget.AnyWidget):
         desk = getattr(self, "desk", None)  # a view whose run could not be opened never got one
         if desk is not None:
             desk.pump.detach(self)
+            self._ignore_desk()
         super().close()
 
     def __repr__(self) -> str:
@@ -216,6 +219,17 @@ class View(anywidget.AnyWidget):
 
     def _wake(self, _: Any = None) -> None:
         self.desk.pump.wake(self)
+
+    def _told(self, names: frozenset[str]) -> None:
+        if "wanted" in names:
+            self._take_wishes()
+
+    def _take_wishes(self) -> None:
+        """Make the choices that another view asks this one to make."""
+        for name, value in self.desk.take(self.view_name).items():
+            with contextlib.suppress(traitlets.TraitError, UserError):
+                if name in self._asked():
+                    setattr(self, name, value)
 
     def _safe_frame(self) -> dict[str, Any]:
         """The frame; if it cannot be made, the last good one, marked as such."""

@@ -1,6 +1,6 @@
 // Markers of methods as SVG paths around the origin, and axes of small charts.
 const round = (value) => Math.round(value * 10) / 10;
-const polygonPath = (points, r) => `M${points.map(([x, y]) => `${round(x * r)},${round(y * r)}`).join("L")}Z`;
+const polygonPath = (points, r) => "M" + points.map(([x, y]) => `${round(x * r)},${round(y * r)}`).join("L") + "Z";
 const star = (count, inner, turn = -90) => Array.from({ length: 2 * count }, (_, k) => {
   const angle = ((turn + (k * 180) / count) * Math.PI) / 180;
   const radius = k % 2 ? inner : 1.2;

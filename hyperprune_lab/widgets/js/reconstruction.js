@@ -55,7 +55,7 @@ function drawAxes(v, panel, box, x, y, first) {
   return s("g", {}, parts.filter(Boolean));
 }
 
-const pathOf = (points, x, y) => `M${points.map(([block, value]) => `${round(x(block))},${round(y(value))}`).join("L")}`;
+const pathOf = (points, x, y) => "M" + points.map(([block, value]) => `${round(x(block))},${round(y(value))}`).join("L");
 
 // Values beyond the axis, marked at its end.
 const beyond = (points, x, y, color) => points.filter(([, value]) => y.clamped(value)).map(([block, value]) => markOf(y.clamped(value) > 0 ? "^" : "v", x(block), y(value), 4, { fill: color, class: "hp-clamped" }));
@@ -221,7 +221,7 @@ function drawRows(v, width) {
   const { rows, focus } = v.payload;
   const title = heading("Worst output rows", "share of the error");
   if (!rows.length) return [title, h("p", { class: "hp-label", text: focus ? NOT_YET : "Select a linear." })];
-  const words = (row) => `${fmtShare(row.share)} · ${known(row.of_own) ? `own ${fmtError(row.of_own)}` : `${fmtDigits(row.times_mean, 2)}× mean`}`;
+  const words = (row) => [fmtShare(row.share), known(row.of_own) ? `own ${fmtError(row.of_own)}` : `${fmtDigits(row.times_mean, 2)}× mean`].join(" · ");
   return [title, barList(v, width, rows.map((row) => ({ name: `row ${row.row}`, value: row.share, words: words(row), key: row.row })), { pick: (row) => v.send("row", { module: focus, row }), label: "Worst output rows" })];
 }
 

@@ -26,10 +26,11 @@ const speedOf = (v) => v.options.speed || Math.max(v.payload.length / v.payload.
 
 function placeName(v, seq) {
   const { blocks, stages, seconds } = v.payload;
-  const block = blocks.findLast(([, , start, stop]) => start <= seq && seq <= stop);
+  // What goes on may have gone further than this page has heard.
+  const block = blocks.findLast(([, , start, stop, over]) => start <= seq && (seq <= stop || !over));
   if (block) return `${shortName(block[0], 24)}, block ${block[1]}`;
   const second = secondOf(v, seq);
-  const stage = stages.findLast(([, start, stop]) => start <= second && second <= stop);
+  const stage = stages.findLast(([, start, stop, over]) => start <= second && (second <= stop || !over));
   if (stage) return shortName(stage[0], 30);
   return seconds.length && stages.length && second > stages[0][1] ? "evaluation" : "before the first stage";
 }
