@@ -16,7 +16,7 @@ import typer
 from typer.core import TyperGroup
 
 from hyperprune_lab import __version__
-from hyperprune_lab.cli import checking, inspecting, running
+from hyperprune_lab.cli import checking, inspecting, reporting, running
 from hyperprune_lab.cli.answer import complain, say
 from hyperprune_lab.errors import UserError
 
@@ -83,6 +83,7 @@ for command in (
     inspecting.methods,
     inspecting.doctor,
     inspecting.lab,
+    reporting.report,
 ):
     app.command()(command)
 
