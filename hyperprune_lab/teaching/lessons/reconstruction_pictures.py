@@ -54,7 +54,10 @@ def channels(shares: Mapping[str, Float[np.ndarray, " in"]]) -> None:
             style = theme.method_style(name)
             axes.vlines(np.arange(len(found)), 0, found, color=style.light, linewidth=1)
             peak = int(found.argmax())
-            axes.annotate(f"channel {peak}", (peak, found[peak]), xytext=(7, -9), textcoords="offset points")
+            if found[peak] > 0.02 * found.sum():
+                axes.annotate(
+                    f"channel {peak}", (peak, found[peak]), xytext=(7, -9), textcoords="offset points"
+                )
             axes.set(xlabel="input channel", ylim=(0, None))
             axes.set_title(f"{style.label}: error {found.sum():.3f}")
         panels[0].set_ylabel("share of the error")
