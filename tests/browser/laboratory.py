@@ -80,15 +80,28 @@ class Laboratory:
         """A page on a new notebook of these code cells, its kernel connected, nothing run yet."""
         name = f"{secrets.token_hex(4)}.ipynb"
         (self._notebooks / name).write_text(json.dumps(_notebook(cells)))
+        with self._page(width, height) as (page, complaints):
+            page.goto(f"http://127.0.0.1:{self._port}/lab/tree/{name}?token={self._token}&reset")
+            page.wait_for_function(_CONNECTED, timeout=120_000)
+            yield Notebook(page, complaints)
+
+    @contextmanager
+    def file(self, path: Path, width: int = 1440, height: int = 900) -> Iterator[tuple[Any, list[str]]]:
+        """A page on a file, which may ask for nothing else, and what it complains of."""
+        with self._page(width, height) as (page, complaints):
+            page.on("request", lambda asked: asked.url.startswith("http") and complaints.append(asked.url))
+            page.goto(path.as_uri())
+            yield page, complaints
+
+    @contextmanager
+    def _page(self, width: int, height: int) -> Iterator[tuple[Any, list[str]]]:
         page = self._browser.new_page(viewport={"width": width, "height": height})
         page.set_default_timeout(60_000)
         complaints: list[str] = []
         page.on("console", lambda told: told.type == "error" and complaints.append(told.text))
         page.on("pageerror", lambda error: complaints.append(str(error)))
-        page.goto(f"http://127.0.0.1:{self._port}/lab/tree/{name}?token={self._token}&reset")
-        page.wait_for_function(_CONNECTED, timeout=120_000)
         try:
-            yield Notebook(page, complaints)
+            yield page, complaints
         finally:
             page.close()
 
