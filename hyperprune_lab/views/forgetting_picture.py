@@ -38,8 +38,8 @@ def draw_forgetting(data: ForgettingData, theme_name: theme.Theme) -> Figure:
             figure.text(0.02, 0.55, message, va="top", wrap=True)
         return figure
     three = data.reference is not None and data.reference.values is not None
-    with theme.drawing(theme_name, 648 if three else 520) as figure:
-        heights = [148, 290, 210] if three else [128, 392]
+    with theme.drawing(theme_name, 664 if three else 520) as figure:
+        heights = [164, 290, 210] if three else [128, 392]
         parts: Any = figure.subfigures(len(heights), 1, height_ratios=heights)
         _draw_sums(parts[0], data, palette)
         own = _Look(data, theme_name)

@@ -99,9 +99,9 @@ class _Canvas:
         axes.tick_params(length=0, which="both", labelleft=column == 0)
         axes.grid(axis="y")
         axes.spines["left"].set_visible(False)
-        axes.text(0, 1.05, title, transform=axes.transAxes, fontsize=8.6, fontweight="bold")
+        axes.text(0, 1.1, title, transform=axes.transAxes, fontsize=8.6, fontweight="bold")
         axes.text(
-            1, 1.05, beside, transform=axes.transAxes, fontsize=_SMALL, ha="right", color=self.palette.soft
+            1, 1.1, beside, transform=axes.transAxes, fontsize=_SMALL, ha="right", color=self.palette.soft
         )
         return axes
 
@@ -176,10 +176,12 @@ class _Canvas:
     def details(self, top: float) -> None:
         """Parts, worst rows, channels, pairs: four columns."""
         data = self.data
-        said = NO_SUM
+        said = [FORMULA, NO_SUM]
         if data.compensated:
-            said += ". A compensated block's error is another quantity: its whole output's, earlier errors included"
-        self.write(12, self.height - 40, f"{FORMULA}\n{said}")
+            said.append(
+                "a compensated block's error is another quantity: its whole output's, earlier errors included"
+            )
+        self.write(12, self.height - 10 - 15 * len(said), "\n".join(said))
         if not data.decided:
             return
         if data.focus is not None:
