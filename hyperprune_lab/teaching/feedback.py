@@ -57,8 +57,9 @@ _BOX = (
 
 
 def marked_up(text: str) -> str:
-    """Plain text as HTML: escaped, with `code` in backticks set as code."""
-    return re.sub(r"`([^`]+)`", r"<code>\1</code>", html.escape(text, quote=False))
+    """Plain text as HTML: escaped, with `code` in backticks set as code and *stress* in stars as stress."""
+    coded = re.sub(r"`([^`]+)`", r"<code>\1</code>", html.escape(text, quote=False))
+    return re.sub(r"(?<![\w*])\*([^\s*][^*<>]*)\*(?![\w*])", r"<em>\1</em>", coded)
 
 
 def html_and_text(shown: Any) -> dict[str, str]:

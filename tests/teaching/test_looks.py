@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from hyperprune_lab.teaching.feedback import Feedback
+from hyperprune_lab.teaching.feedback import Feedback, marked_up
 from hyperprune_lab.teaching.presentation import present
 
 
@@ -50,3 +50,17 @@ def test_lessons_are_read_and_checked_without_torch():
         "sys.exit(0 if scores.check_pair_cost(0.4) and teaching.present() else 1)\n"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("text", "marked"),
+    [
+        ("is *this* it?", "is <em>this</em> it?"),
+        ("`a * b * c`", "<code>a * b * c</code>"),
+        ("2 * 3 * 4", "2 * 3 * 4"),
+        ("x*y*z", "x*y*z"),
+        ("*<b>*", "<em>&lt;b&gt;</em>"),
+    ],
+)
+def test_words_are_marked_up_and_nothing_else_is(text, marked):
+    assert marked_up(text) == marked
