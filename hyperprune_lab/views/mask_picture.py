@@ -14,12 +14,13 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colorbar import Colorbar
-from matplotlib.colors import ListedColormap, LogNorm, Normalize
+from matplotlib.colors import ListedColormap, LogNorm, Normalize, to_hex
 from matplotlib.figure import Figure
 from matplotlib.patches import Circle, Polygon, Rectangle
 from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter, NullLocator
 
 from hyperprune_lab.views import mask_group, theme
+from hyperprune_lab.views.inks import ink_on
 from hyperprune_lab.views.mask_source import SHIFT_REACH, MaskSource
 
 if TYPE_CHECKING:
@@ -237,7 +238,7 @@ def _draw_near(
         else:
             axes.add_patch(Rectangle((x + 0.05, y + 0.05), 0.9, 0.9, color=color, linewidth=0))
         if weights is not None:
-            ink = theme.PALETTES[name].soft if not code or code != bit else _ink(color)
+            ink = theme.PALETTES[name].soft if not code or code != bit else ink_on(to_hex(color))
             axes.text(
                 x + 0.12,
                 y + 0.32,
@@ -305,12 +306,3 @@ def _draw_card(axes: Axes, data: MaskExplorerData, palette: theme.Palette) -> No
         y -= _LINE
     if data.weights_reason:
         write(0, y, "Masks only: the dense weights are not here.", palette.warning)
-
-
-def _ink(color: Any) -> str:
-    linear = (
-        [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in color[:3]]
-        if not isinstance(color, str)
-        else [0, 0, 0]
-    )
-    return "#10141a" if 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2] > 0.18 else "#ffffff"

@@ -15,6 +15,7 @@ from matplotlib.patches import Polygon, Rectangle
 from matplotlib.ticker import FuncFormatter, NullFormatter
 
 from hyperprune_lab.views import theme
+from hyperprune_lab.views.inks import ink_on
 
 if TYPE_CHECKING:
     from hyperprune_lab.views.model_map import MapCell, MapRow, ModelMapData
@@ -102,8 +103,7 @@ class _Painter:
             wide = self.cell_px >= _NUMBER_NEEDS_PX
             mark = mark + self.data.measure.form(value).removesuffix("×") if wide else str(cell.rank)
         if mark:
-            # Below this luminance white reads better than black.
-            ink = "#10141a" if _luminance(fill) > 0.18 else "#ffffff"
+            ink = ink_on(fill)
             small = theme.SMALLEST_FONT_PX * 72 / theme.DPI
             self.axes.text(x + 0.5, y + 0.52, mark, color=ink, ha="center", va="center", fontsize=small)
 
@@ -164,9 +164,3 @@ def _row_label(row: MapRow) -> str:
 def _named(data: ModelMapData, cell: MapCell) -> str:
     row = theme.shown_name(data.rows[cell.row].name, 28)
     return f"{cell.rank}. block {cell.block} {row} {data.measure.form(cell.value)}"
-
-
-def _luminance(color: str) -> float:
-    parts = [int(color[at : at + 2], 16) / 255 for at in (1, 3, 5)]
-    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in parts]
-    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]

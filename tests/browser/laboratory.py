@@ -35,7 +35,7 @@ class Laboratory:
     """A running server; ``page`` opens a notebook in it."""
 
     def __init__(self, folder: Path, browser: Any) -> None:
-        self._browser, self._folder = browser, folder
+        self.browser, self._folder = browser, folder
         self._notebooks = folder / "notebooks"
         self._notebooks.mkdir()
         with socket.socket() as free:
@@ -95,7 +95,7 @@ class Laboratory:
 
     @contextmanager
     def _page(self, width: int, height: int) -> Iterator[tuple[Any, list[str]]]:
-        page = self._browser.new_page(viewport={"width": width, "height": height})
+        page = self.browser.new_page(viewport={"width": width, "height": height})
         page.set_default_timeout(60_000)
         complaints: list[str] = []
         page.on("console", lambda told: told.type == "error" and complaints.append(told.text))

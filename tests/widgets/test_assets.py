@@ -140,7 +140,7 @@ def test_scales_and_colors(tmp_path):
     assert found["linTicks"] == pytest.approx([0, 0.2, 0.4, 0.6, 0.8, 1])
     assert found["wide"] == [0, 10, 20, 30]
     assert found["ends"] == ["#00224e", "#fee838", "#fee838"]
-    assert found["ink"] == ["#10141a", "#ffffff"]
+    assert found["ink"] == ["#000000", "#ffffff"]
     assert found["method"] == [theme.METHODS["wanda"].light, "unheard of"]
 
 

@@ -55,7 +55,7 @@ function luminance(hex) {
 }
 
 // Text that can be read on this color.
-const inkOn = (hex) => (luminance(hex) > 0.18 ? "#10141a" : "#ffffff");
+const inkOn = (hex) => (luminance(hex) > 0.179 ? "#000000" : "#ffffff");
 
 // {label, color, dash, marker} of a method in this theme; a foreign one gets a quiet style.
 function methodStyle(name, theme) {
