@@ -181,7 +181,7 @@ def test_ctrl_c_asks_the_run_to_stop_and_says_how_to_go_on(run, pipeline, number
     before = signal.getsignal(number)
 
     def events():
-        os.kill(os.getpid(), number)
+        signal.raise_signal(number)
         assert pipeline.controls[0].stopping
         yield RunStopped("on request")
 
@@ -194,8 +194,8 @@ def test_ctrl_c_asks_the_run_to_stop_and_says_how_to_go_on(run, pipeline, number
 
 def test_a_second_ctrl_c_leaves_at_once(run, pipeline):
     def events():
-        os.kill(os.getpid(), signal.SIGINT)
-        os.kill(os.getpid(), signal.SIGINT)
+        signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(signal.SIGINT)
         yield RunFinished(RESULT)
 
     pipeline.events = events()
