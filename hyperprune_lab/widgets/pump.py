@@ -168,6 +168,8 @@ class Pump:
                 self._busy = True
                 asked = [self._asked.popleft() for _ in range(len(self._asked))]
                 poll = self._poll_is_due()
+                if poll:
+                    self._next_poll = None  # a look that is asked for from now on is another one
             try:
                 for work in asked:
                     self._guarded(work)
@@ -222,11 +224,15 @@ class Pump:
             # Each view says what is wrong when it draws itself; the record may come back.
             seen = (run, -1, -1, "unreadable")
         before, self._seen = self._seen, seen
-        if seen != before:
-            self._lead(run, before)
-            self._desk.tell("record")
-        with self._condition:
-            self._next_poll = self._when(seen, seen != before)
+        try:
+            if seen != before:
+                self._lead(run, before)
+                self._desk.tell("record")
+        finally:
+            with self._condition:
+                later = self._when(seen, seen != before)
+                if self._next_poll is None:
+                    self._next_poll = later
 
     def _lead(self, run: Run | None, before: _Seen) -> None:
         """Let the selection follow the run when something was decided."""

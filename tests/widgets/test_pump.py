@@ -149,3 +149,27 @@ def test_a_resumed_run_is_live_again(tmp_path):
         writer.write(next(stream))
         assert view.desk.settle()
         assert view.state == "live"
+
+
+def test_a_look_that_is_asked_for_during_a_look_is_another_one(live, monkeypatch):
+    writer, stream, run = live
+    desk = Desk(run)
+    view = CountView(desk)
+    assert desk.settle()
+    reading, go_on = threading.Event(), threading.Event()
+    usual = type(run).state.fget
+
+    def slow(one):
+        if threading.current_thread().name == PUMP and not reading.is_set():
+            reading.set()
+            assert go_on.wait(20)
+        return usual(one)
+
+    # The pump has just read that nothing is new when the record grows and somebody wants to see it.
+    monkeypatch.setattr(type(run), "state", property(slow))
+    assert reading.wait(20)
+    tinyrun.write_until(writer, stream, ev.BlockFinished)
+    threading.Timer(0.1, go_on.set).start()
+    assert desk.settle()
+    assert view.seq == run.last_seq
+    desk.close()
