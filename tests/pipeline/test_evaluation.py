@@ -161,7 +161,7 @@ def test_a_run_is_evaluated_on_what_it_read_whatever_its_budget_means_today(shop
     config = shop.config(method="magnitude", compensation="none", eval_text=None)
     recorded = result(list(run_to_record(config, out)))
     found = evaluate_target(str(out), None, "mask-only", "cpu")
-    assert found["windows"] == 5 * len(found["domains"])
+    assert found["windows"] == budget.evaluation_budget(config).windows * len(found["domains"])
     monkeypatch.setitem(budget._EVALUATION, "quick", budget.EvaluationBudget(2, 1, 1))
     again = evaluate_target(str(out), None, "mask-only", "cpu")
     assert (again["windows"], again["perplexity"]) == (found["windows"], found["perplexity"])
