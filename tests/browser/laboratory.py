@@ -27,6 +27,14 @@ _CONNECTED = """(() => {
   const kernel = window.jupyterapp?.shell?.currentWidget?.context?.sessionContext?.session?.kernel;
   return kernel && kernel.status === 'idle' && kernel.connectionStatus === 'connected';
 })()"""
+_CELLS = "[...window.jupyterapp.shell.currentWidget.content.model.cells].filter(cell => cell.type === 'code')"
+_ALL_RUN = (
+    f"{_CELLS}.every(cell => !cell.sharedModel.source.trim() || cell.executionCount !== null) && {_CONNECTED}"
+)
+_FAILED = (
+    f"{_CELLS}.flatMap(cell => cell.outputs.toJSON())"
+    ".filter(output => output.output_type === 'error').map(output => output.evalue)"
+)
 # What Jupyter itself says and no view can help.
 _NOT_OURS = ("favicon", "Unsatisfied version", "source map")
 
@@ -75,11 +83,15 @@ class Laboratory:
                 time.sleep(0.3)
         raise TimeoutError("the server did not come up")
 
-    @contextmanager
-    def notebook(self, cells: Sequence[str], width: int = 1440, height: int = 900) -> Iterator[Notebook]:
+    def notebook(self, cells: Sequence[str], width: int = 1440, height: int = 900) -> Any:
         """A page on a new notebook of these code cells, its kernel connected, nothing run yet."""
+        return self.copy_of(json.dumps(_notebook(cells)), width, height)
+
+    @contextmanager
+    def copy_of(self, content: str, width: int = 1440, height: int = 900) -> Iterator[Notebook]:
+        """The same for a notebook that there is: ``content`` is its file's text."""
         name = f"{secrets.token_hex(4)}.ipynb"
-        (self._notebooks / name).write_text(json.dumps(_notebook(cells)))
+        (self._notebooks / name).write_text(content, encoding="utf-8")
         with self._page(width, height) as (page, complaints):
             page.goto(f"http://127.0.0.1:{self._port}/lab/tree/{name}?token={self._token}&reset")
             page.wait_for_function(_CONNECTED, timeout=120_000)
@@ -127,6 +139,11 @@ class Notebook:
     def run_all(self) -> None:
         """Start all cells; does not wait for them."""
         self.page.evaluate("void window.jupyterapp.commands.execute('notebook:run-all-cells')")
+
+    def failures(self) -> list[str]:
+        """What went wrong in cells, once all of them have been run."""
+        self.page.wait_for_function(_ALL_RUN, timeout=240_000)
+        return self.page.evaluate(_FAILED)
 
     def restart(self) -> None:
         """Restart the kernel, as the menu does, and wait for it."""
