@@ -7,7 +7,8 @@ browser and the pump may all change it, from any thread.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -133,6 +134,12 @@ class Desk(traitlets.HasTraits):
                 return {}
             self._taken = True
             return dict(self.wanted[1])
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Nobody else changes the desk meanwhile."""
+        with self._lock:
+            yield
 
     def close(self) -> None:
         """Stop the pump; views keep their last picture."""

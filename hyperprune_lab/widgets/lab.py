@@ -283,7 +283,8 @@ class Lab(View):
 
     def _part(self, name: str) -> View | None:
         """The view of this name, made when it is first shown."""
-        with self._lock:
+        # A new view asks the desk, and a change of the desk asks for views: the desk's lock always comes first.
+        with self.desk.held(), self._lock:
             if name not in self._parts:
                 self._parts[name] = made = self._make(name)
                 if made is not None:
