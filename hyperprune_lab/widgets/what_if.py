@@ -52,11 +52,11 @@ class Trials:
                 threading.Thread(target=self._warm, name="hyperprune-lab what-if", daemon=True).start()
 
     def ask(self, path: Path, module: str, setting: Mapping[str, Any]) -> Inquiry:
-        """Ask what another setting would change; the same question is not asked twice at once."""
+        """Ask what another setting would change; the same question about a run is not asked twice at once."""
         with self._lock:
-            for number, inquiry in self._asked.items():
-                if self._trial(number)[1].setting == dict(setting):
-                    return inquiry
+            for run, trial in self._made:
+                if trial.number in self._asked and (run, trial.setting) == (path, setting):
+                    return self._asked[trial.number]
             inquiry = self._questions().ask("what-if", {"run": str(path), **setting})
             self._count += 1
             self._asked[self._count] = inquiry
@@ -106,9 +106,6 @@ class Trials:
         if self._inquiries is None:
             self._inquiries = Inquiries()
         return self._inquiries
-
-    def _trial(self, number: int) -> tuple[Path, Trial]:
-        return next(pair for pair in self._made if pair[1].number == number)
 
     def _watch(self) -> None:
         while True:
