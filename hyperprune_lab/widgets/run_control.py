@@ -149,7 +149,7 @@ class RunControl(View):
 
     def resume(self) -> None:
         """Let the run on the desk go on: a paused one where it is, an interrupted one from its last checkpoint."""
-        entry = self._here()
+        entry = self._here_now()
         if entry is not None and entry.running:
             self._steer("run")
         elif entry is not None and entry.resumable:
@@ -161,7 +161,7 @@ class RunControl(View):
 
     def take_over(self) -> None:
         """Steer the run on the desk from here, whoever did before."""
-        entry = self._here()
+        entry = self._here_now()
         if entry is not None and entry.running:
             self._jobs.take_over(entry.path, self._watch.look)
 
@@ -294,10 +294,7 @@ class RunControl(View):
             self._watch.begin() if self._shown_in else self._watch.end()
 
     def _key(self, now: Now) -> object:
-        if not self._shown_in:
-            # Then no thread looks; whoever asks for the text gets the present all the same.
-            self._watch.look()
-        here = self._here()
+        here = self._here_now()
         # Whoever steers the run may close the page, of which no record tells.
         other = None if here is None else self._steered_by_another(here)
         return super()._key(now), self._watch.looks, self._jobs.state.version, other
@@ -338,6 +335,12 @@ class RunControl(View):
         if run is None:
             return None
         return self._watch.entry(run.directory.root) or entry_of(run.directory.root.absolute())
+
+    def _here_now(self) -> ShelfEntry | None:
+        """The run on the desk as it is at this moment: where no page shows the control, no thread has looked."""
+        if not self._shown_in:
+            self._watch.look()
+        return self._here()
 
     def _shown(self, now: Now, run: Run) -> Shown:
         entry = self._here()
@@ -384,7 +387,7 @@ class RunControl(View):
         return not self._was_shown or bool(self._shown_in)
 
     def _steer(self, word: str) -> None:
-        entry = self._here()
+        entry = self._here_now()
         if entry is None or not self._steerable(entry):
             return
         held = self._watch.reins(entry.path)

@@ -379,6 +379,20 @@ def test_pause_resume_and_stop_reach_the_run_and_what_is_asked_is_told(stage, co
     assert control.state == "live"
 
 
+def test_python_steers_the_run_as_it_is_now_though_no_page_keeps_looking(stage, controls):
+    control = controls(folders=[str(stage.folder)])
+    out = stage.begin(stage.folder / "one")
+    control.desk.open(out)
+    idle(control)
+    stage.writers[0].write(ev.RunStopped("stopped on request"))
+    stage.end()
+    control.resume()
+    until(lambda: stage.resumed == [out])
+    idle(control)
+    control.pause()
+    until(lambda: stage.steered == [(out, "pause")])
+
+
 def test_a_second_control_follows_until_it_takes_over(stage, controls):
     first = controls(folders=[str(stage.folder)])
     first.start()
