@@ -18,7 +18,7 @@ $(INSTALLED): pyproject.toml constraints.txt
 		{ echo "Python 3.11 or newer is needed, but $(PYTHON) is $$($(PYTHON) -V 2>&1): make setup PYTHON=python3.11"; exit 1; }
 	@echo "Setting up $(VENV) with $$($(PYTHON) -V)"
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt -e ".[ui,hub,dev]"
+	$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt -e ".[prune,ui,hub,dev]"
 	@touch $@
 	@echo "Ready. Try: make demo, make lab, or $(BIN)/hyperprune-lab --help"
 

@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib import metadata
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     import torch
 
 PROJECT = "hyperprune-lab"
-REINSTALL = 'run `make setup`, or `pip install -c constraints.txt -e ".[ui,hub,dev]"`'
+REINSTALL = 'run `make setup`, or `pip install -c constraints.txt -e ".[prune,ui,hub,dev]"`'
 
 Status = Literal["ok", "warn", "fail"]
 
@@ -92,6 +93,9 @@ def check_packages() -> Iterator[Finding]:
 
 def check_device() -> Iterator[Finding]:
     """Where runs compute by default."""
+    if find_spec("torch") is None:
+        yield Finding("device", "warn", "no torch: records can be read here, runs cannot be made", REINSTALL)
+        return
     import torch
 
     if torch.cuda.is_available():
@@ -104,6 +108,8 @@ def check_device() -> Iterator[Finding]:
 
 def check_bf16() -> Iterator[Finding]:
     """Speed of a linear layer in bf16 against fp32, on the device that runs use."""
+    if find_spec("torch") is None:
+        return
     import torch
 
     device = "cuda" if torch.cuda.is_available() else "cpu"

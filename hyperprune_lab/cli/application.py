@@ -19,6 +19,7 @@ from hyperprune_lab import __version__
 from hyperprune_lab.cli import checking, inspecting, reporting, running
 from hyperprune_lab.cli.answer import complain, say
 from hyperprune_lab.errors import UserError
+from hyperprune_lab.extras import EXTRA_OF, missing
 
 
 class Commands(TyperGroup):
@@ -30,6 +31,11 @@ class Commands(TyperGroup):
             return super().invoke(ctx)
         except UserError as error:
             complain(str(error))
+            raise typer.Exit(2) from None
+        except ModuleNotFoundError as error:
+            if error.name not in EXTRA_OF:
+                raise
+            complain(str(missing(error.name)))
             raise typer.Exit(2) from None
         except OSError as error:
             if error.errno != errno.ENOSPC:

@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import os
 import sys
-from importlib.util import find_spec
 from pathlib import Path
 
 from hyperprune_lab.cli.answer import say
 from hyperprune_lab.errors import UserError
+from hyperprune_lab.extras import need
 
 SETTINGS = Path(__file__).parent / "jupyter"
 NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
@@ -26,8 +26,7 @@ def lab_command(port: int, browser: bool) -> list[str]:
     Raises:
         UserError: JupyterLab is not installed, or the package does not run from a checkout with notebooks.
     """
-    if find_spec("jupyterlab") is None:
-        raise UserError('JupyterLab is not installed here: run `make setup`, or `pip install -e ".[ui]"`.')
+    need("jupyterlab")
     if not NOTEBOOKS.is_dir():
         raise UserError(f"There are no notebooks at {NOTEBOOKS}: `lab` works from a checkout of the project.")
     command = [

@@ -5,7 +5,6 @@ Knows nothing about what stands in a report.
 
 from __future__ import annotations
 
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated
 
@@ -14,7 +13,7 @@ import typer
 from hyperprune_lab.cli import options
 from hyperprune_lab.cli.answer import answer
 from hyperprune_lab.cli.tables import two_columns
-from hyperprune_lab.errors import UserError
+from hyperprune_lab.extras import need
 
 
 def report(
@@ -33,8 +32,7 @@ def report(
     as_json: options.Json = False,
 ) -> None:
     """Write a run as one HTML file that opens anywhere: no network, no kernel, nothing to install."""
-    if find_spec("anywidget") is None or find_spec("matplotlib") is None:
-        raise UserError('Reports need the picture packages: run `make setup`, or `pip install -e ".[ui]"`.')
+    need("anywidget", "matplotlib", "pandas")
     from hyperprune_lab.record.reader import open_run
     from hyperprune_lab.report.page import write_report
 

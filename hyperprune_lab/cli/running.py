@@ -19,6 +19,7 @@ from hyperprune_lab.cli.progress import ProgressView
 from hyperprune_lab.cli.tables import results_table, two_columns
 from hyperprune_lab.errors import UserError
 from hyperprune_lab.events import Event, RunFailed, RunFinished, RunStopped
+from hyperprune_lab.extras import need
 from hyperprune_lab.runs import NEW, new_folder
 
 if TYPE_CHECKING:
@@ -78,6 +79,7 @@ def compare(
     from hyperprune_lab.pipeline.compare import compare as compare_runs
     from hyperprune_lab.pipeline.control import RunControl
 
+    need("torch", "transformers")  # of the workers, who could only say it late
     names = [name.strip() for name in methods.split(",") if name.strip()]
     if not names:
         raise UserError("There is nothing to compare: name methods, as in --methods wanda,hyperprune.")

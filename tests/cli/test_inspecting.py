@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import runpy
+import subprocess
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -12,6 +13,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from hyperprune_lab import extras
 from hyperprune_lab.cli import notebooks
 from hyperprune_lab.doctor import Finding
 from hyperprune_lab.errors import UserError
@@ -195,7 +197,7 @@ def test_the_doctor_says_no_only_where_something_fails(run, monkeypatch, status,
 def test_lab_becomes_a_server_with_our_settings_and_the_persons_own(run, monkeypatch, tmp_path):
     started = []
     monkeypatch.setenv("JUPYTER_CONFIG_PATH", "/mine")
-    monkeypatch.setattr(notebooks, "find_spec", lambda name: object())
+    monkeypatch.setattr(extras, "find_spec", lambda name: object())
     monkeypatch.setattr("os.execve", lambda *given: started.append(given))
     run("lab", "--port", "9999", "--no-browser")
     ((program, command, environment),) = started
@@ -209,14 +211,37 @@ def test_lab_becomes_a_server_with_our_settings_and_the_persons_own(run, monkeyp
 
 
 def test_lab_without_jupyterlab_says_how_to_get_it(run, monkeypatch):
-    monkeypatch.setattr(notebooks, "find_spec", lambda name: None)
+    monkeypatch.setattr(extras, "find_spec", lambda name: None)
     result = run("lab")
     assert result.exit_code == 2
     assert "make setup" in result.stderr
 
 
+@pytest.mark.parametrize("command", ["prune --model demo", "compare --model demo", "coverage", "methods"])
+def test_without_torch_what_needs_it_says_how_to_get_it(command):
+    code = (
+        "import sys\n"
+        "class Without:\n"
+        "    def find_spec(self, name, *_):\n"
+        "        if name.partition('.')[0] in ('torch', 'transformers'):\n"
+        "            raise ModuleNotFoundError(f'No module named {name!r}', name=name)\n"
+        "sys.meta_path.insert(0, Without())\n"
+        "import importlib.util\n"
+        "found = importlib.util.find_spec\n"
+        "importlib.util.find_spec = lambda name, *_: None if name == 'torch' else found(name, *_)\n"
+        "from hyperprune_lab.cli import main\n"
+        f"sys.argv = ['hyperprune-lab', *{command.split()!r}]\n"
+        "main()\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 2, done.stderr
+    told = " ".join(done.stderr.replace("│", " ").split())
+    assert "This needs torch, which is not installed here: run `make setup`" in told
+    assert '".[prune]"' in told
+
+
 def test_lab_outside_a_checkout_is_refused(monkeypatch, tmp_path):
-    monkeypatch.setattr(notebooks, "find_spec", lambda name: object())
+    monkeypatch.setattr(extras, "find_spec", lambda name: object())
     monkeypatch.setattr(notebooks, "NOTEBOOKS", tmp_path / "none")
     with pytest.raises(UserError, match="checkout"):
         notebooks.lab_command(8888, True)

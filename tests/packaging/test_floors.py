@@ -16,7 +16,7 @@ PICTURES = {"matplotlib", "plotly", "ipywidgets", "anywidget", "IPython", "jupyt
 NUMERICS = {"torch", "transformers"}
 GROUND = [
     *("calibration", "demo", "evaluate", "hypernet", "methods", "models", "pipeline"),
-    *("patterns.py", "events.py", "errors.py", "folders.py"),
+    *("patterns.py", "events.py", "errors.py", "extras.py", "folders.py"),
 ]
 RECORD_WRITER = [f"record/{name}.py" for name in ("__init__", "writer", "store", "verify", "resume", "lock")]
 FORBIDDEN = {

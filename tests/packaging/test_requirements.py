@@ -15,6 +15,8 @@ from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
+from hyperprune_lab.extras import EXTRA_OF
+
 ROOT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 ENVIRONMENT = yaml.safe_load((ROOT / "environment.yml").read_text())
@@ -99,6 +101,17 @@ def test_what_the_course_needs_stands_in_the_environment(name):
 def test_the_core_needs_no_package_for_pictures_or_tables():
     core = {Requirement(line).name for line in PROJECT["dependencies"]}
     assert core.isdisjoint({"pandas", "matplotlib", "plotly", "ipywidgets", "anywidget", "jupyterlab"})
+
+
+def test_a_machine_on_which_records_are_only_read_installs_no_torch():
+    wanted = [*PROJECT["dependencies"], *PROJECT["optional-dependencies"]["ui"]]
+    assert {Requirement(line).name for line in wanted}.isdisjoint({"torch", "transformers"})
+
+
+def test_what_is_missing_is_told_by_the_extra_that_brings_it():
+    for package, extra in EXTRA_OF.items():
+        brought = {Requirement(line).name for line in PROJECT["optional-dependencies"][extra]}
+        assert package in brought
 
 
 def test_the_licence_is_the_one_that_is_named():
