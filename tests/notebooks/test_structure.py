@@ -82,7 +82,9 @@ def test_it_asks_before_it_shows(path):
     """A prediction is asked for, and what came out is compared with it later."""
     code = [cell.source for cell in read(path).cells if cell.cell_type == "code"]
     asked = [
-        place for place, source in enumerate(code) if re.search(r"teaching\.predict\(|\bask_\w+\(", source)
+        place
+        for place, source in enumerate(code)
+        if re.search(r"teaching\.predict\(|\blesson\.ask_\w+\(", source)
     ]
     told = [place for place, source in enumerate(code) if re.search(r"\.compare\(|\.reveal\(", source)]
     assert len(asked) == len(told) >= 1
