@@ -18,6 +18,9 @@ from hyperprune_lab.errors import UserError
 from hyperprune_lab.patterns import NMPattern
 
 Kind = Literal["layer-wise", "end-to-end"]
+Gradients = Literal["none", "regional", "loss"]
+"""What a method needs to know by weight: nothing, the gradient of its block's output norm, or of the model's loss."""
+
 Telemetry = dict[str, float]
 
 
@@ -27,7 +30,7 @@ class LinearProblem:
 
     ``name`` is the full dotted name, ``local`` the name within the block, ``component`` the role that is
     comparable across blocks. ``statistics`` come from the calibration tokens to fit on, ``heldout`` (if any)
-    from those kept back for choosing and stopping.
+    from those kept back for choosing and stopping. ``gradient`` is there for methods that ask for one.
 
     Raises UserError where the weight is not finite, where it does not fit its statistics, or where the
     pattern's groups do not tile the input width.
@@ -41,6 +44,7 @@ class LinearProblem:
     statistics: InputStatistics
     heldout: InputStatistics | None
     pattern: NMPattern
+    gradient: Float[Tensor, "out in"] | None = None
 
     def __post_init__(self) -> None:
         out_features, in_features = self.weight.shape
@@ -55,6 +59,13 @@ class LinearProblem:
             raise UserError(
                 f"{self.name} has NaN or infinite weights: the checkpoint is damaged, download it again."
             )
+
+
+def gradient_of(problem: LinearProblem) -> Float[Tensor, "out in"]:
+    """The gradient that a method has asked for; ``ValueError`` where whoever poses the problem did not gather it."""
+    if problem.gradient is None:
+        raise ValueError(f"{problem.name} comes without the gradient that this method asks for")
+    return problem.gradient
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,7 +96,8 @@ class LayerwiseMethod(Protocol):
     """A method that decides block by block.
 
     ``summary`` is one line for people, ``reference`` names the publication, ``kind`` says what feedback it
-    needs, ``cost`` is one word, ``updates_weights`` whether decisions carry a weight of their own.
+    needs, ``cost`` is one word, ``updates_weights`` whether decisions carry a weight of their own. A method that reads
+    gradients says which by an attribute ``gradients`` (see `Gradients`).
     """
 
     name: ClassVar[str]
@@ -105,6 +117,7 @@ class LinearByLinear:
 
     kind: ClassVar[Kind] = "layer-wise"
     updates_weights: ClassVar[bool] = False
+    gradients: ClassVar[Gradients] = "none"
 
     def decide_linear(self, problem: LinearProblem) -> Decision:
         """The decision for one linear; a subclass has to say."""

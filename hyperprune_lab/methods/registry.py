@@ -22,6 +22,8 @@ DESCRIPTION = ("name", "summary", "reference", "kind", "cost", "updates_weights"
 METHODS: dict[str, str] = {
     "magnitude": "hyperprune_lab.methods.magnitude:Magnitude",
     "wanda": "hyperprune_lab.methods.wanda:Wanda",
+    "wanda++": "hyperprune_lab.methods.wanda_plus_plus:WandaPlusPlus",
+    "pruner-zero": "hyperprune_lab.methods.pruner_zero:PrunerZero",
     "sparsegpt": "hyperprune_lab.methods.sparsegpt:SparseGPT",
     "hyperprune": "hyperprune_lab.methods.hyperprune:HyperPrune",
     "descent": "hyperprune_lab.methods.coordinate_descent:CoordinateDescent",

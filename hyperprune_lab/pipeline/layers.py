@@ -6,7 +6,7 @@ Knows nothing about how a method decides or where events go.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -28,6 +28,7 @@ from hyperprune_lab.pipeline.dense import DenseStreams
 from hyperprune_lab.pipeline.environment import peak_memory
 from hyperprune_lab.pipeline.evidence import References, input_event, module_event, numpy
 from hyperprune_lab.pipeline.gather import BlockInputs, Stream, gather
+from hyperprune_lab.pipeline.gradients import ByLinear, loss_gradients, regional_gradients
 from hyperprune_lab.pipeline.state import RunState
 from hyperprune_lab.pipeline.subject import Subject, derived_seed
 
@@ -57,6 +58,10 @@ class LayersStage:
         done = state.done if state.stage == STAGE else (0 if not state.stage else blocks)
         yield StageStarted(STAGE, blocks)
         fit, held = self.streams.fit, self.streams.heldout
+        needed = getattr(self.method, "gradients", "none")
+        gradients: ByLinear = {}
+        if needed == "loss" and done < blocks:
+            gradients = yield from self._measured(loss_gradients(self.subject, fit.before(0)), None)
         pruned = fit.before(0)
         for block in range(blocks):
             skipped = block in self.dense_blocks or not self.subject.linears[block]
@@ -64,7 +69,10 @@ class LayersStage:
                 inputs = fit.gather(block)
                 heldout = None if held is None else held.gather(block)
                 own = inputs if self.prefix == "dense" else gather(self.subject, block, pruned)[0]
-                problem = self._problem(block, own, heldout)
+                if needed == "regional" and block >= done:
+                    around = regional_gradients(self.subject, block, fit.before(block))
+                    gradients = yield from self._measured(around, block)
+                problem = self._problem(block, own, heldout, gradients)
                 if isinstance(self.method, HyperPrune) and self.method.settings.model_stage.steps:
                     self.problems |= {linear.name: linear for linear in problem.linears}
                 if block < done:
@@ -79,7 +87,22 @@ class LayersStage:
         errors = [module["error_rel"] for module in state.results.get("modules", {}).values()]
         yield StageFinished(STAGE, seconds, {"error_rel_mean": sum(errors) / max(1, len(errors))})
 
-    def _problem(self, block: int, inputs: BlockInputs, heldout: BlockInputs | None) -> BlockProblem:
+    def _measured(
+        self, gradients: Generator[None, None, ByLinear], block: int | None
+    ) -> Generator[Event, None, ByLinear]:
+        """Gradients, with an event per sequence."""
+        step = 0
+        while True:
+            try:
+                next(gradients)
+            except StopIteration as finished:
+                return finished.value
+            yield StepMeasured(STAGE, block, step, len(self.streams.fit), {})
+            step += 1
+
+    def _problem(
+        self, block: int, inputs: BlockInputs, heldout: BlockInputs | None, gradients: ByLinear
+    ) -> BlockProblem:
         linears = tuple(
             LinearProblem(
                 name=linear.name,
@@ -90,6 +113,7 @@ class LayersStage:
                 statistics=inputs.by_linear[linear.name],
                 heldout=None if heldout is None else heldout.by_linear[linear.name],
                 pattern=self.subject.patterns[linear.name],
+                gradient=gradients.get(linear.name),
             )
             for linear in self.subject.linears[block]
         )
