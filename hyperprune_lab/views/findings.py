@@ -9,6 +9,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+import pandas as pd
+
 from hyperprune_lab.analysis.causes import Severity
 from hyperprune_lab.analysis.diagnosis import Diagnosis, Finding, diagnose
 from hyperprune_lab.analysis.linears import linears
@@ -146,14 +148,14 @@ def findings_data(
     """
     seq = run.last_seq if as_of is None else as_of
     found = diagnosis if diagnosis is not None else diagnose(run, as_of)
-    modules = _ordered([_ranked(row) for row in found.modules.to_dict("records")], found.findings, order)
-    known = {one.module for one in modules} | {finding.module for finding in found.findings}
+    here = linears(run)
+    measured = [_ranked(row) for row in found.modules.to_dict("records")]
+    modules = _ordered([*measured, *_unmeasured(measured, found.findings, here)], found.findings, order)
     focus = selection[0] if selection else None
     if focus is None and found.findings:
         focus = found.findings[0].module
     elif focus is None and modules:
         focus = modules[0].module
-    here = linears(run)
     at = here[here["module"] == focus].to_dict("records")
     samples = run.config.get("calibration", {})
     samples = samples.get("samples") if isinstance(samples, dict) else None
@@ -170,7 +172,12 @@ def findings_data(
         rows=_shown(modules, focus, MOST_SHOWN if everything else SHOWN),
         all_shown=everything,
         focus=focus,
-        focus_note=_note(focus, focus in known, bool(at), [f for f in found.findings if f.module == focus]),
+        focus_note=_note(
+            focus,
+            focus in {one.module for one in modules},
+            bool(at),
+            [f for f in found.findings if f.module == focus],
+        ),
         shape=(int(at[0]["out_features"]), int(at[0]["in_features"])) if at else None,
         pattern=str(at[0]["pattern"]) if at else "",
         samples=samples if isinstance(samples, int) else None,
@@ -201,6 +208,17 @@ def _ranked(row: Mapping[Any, Any]) -> Ranked:
         rank_damage=rank("rank_damage"),
         rank_error=rank("rank_error"),
     )
+
+
+def _unmeasured(measured: list[Ranked], findings: Sequence[Finding], table: pd.DataFrame) -> list[Ranked]:
+    """Modules at which the run ended, before anything was measured in them."""
+    known = {one.module for one in measured}
+    ended = {finding.module: finding for finding in findings if finding.module not in known}
+    return [
+        Ranked(str(name), int(block), str(local), cause=ended[name].cause, severity=ended[name].severity)
+        for name, block, local in table[["module", "block", "local"]].itertuples(index=False)
+        if name in ended
+    ]
 
 
 def _ordered(modules: list[Ranked], findings: Sequence[Finding], order: str) -> list[Ranked]:
@@ -261,7 +279,7 @@ def payload(data: FindingsData) -> dict[str, Any]:
         "standing": [] if one is None else words.standing_of(data, one),
         "note": data.focus_note,
         "findings": [_finding(finding, data) for finding in data.focused],
-        "checks": [] if one is None else words.checks_of(data, data.focus or ""),
+        "checks": words.checks_of(data, data.focus or ""),
         "tries": _tries(data),
         "trials": [_trial(trial) for trial in data.trials],
         "cannot_try": data.cannot_try,

@@ -214,7 +214,13 @@ def damage_note(data: FindingsData) -> str:
 
 
 def checks_of(data: FindingsData, module: str) -> list[tuple[str, str, str]]:
-    """Every cause for one module: its name, how it stands (a severity, ``no`` or ``unknown``), why it is unknown."""
+    """Every cause for one module: its name, how it stands (a severity, ``no`` or ``unknown``), why it is unknown.
+
+    Nothing was looked for in a module that was not measured.
+    """
+    one = data.of(module)
+    if one is None or one.error is None:
+        return []
     found = {finding.cause: finding.severity for finding in data.findings if finding.module == module}
     checks = []
     for cause in CAUSES:

@@ -7,8 +7,11 @@ from dataclasses import replace
 
 import pytest
 
+from hyperprune_lab import events as ev
 from hyperprune_lab.analysis.diagnosis import diagnose
 from hyperprune_lab.demo.faults import truth
+from hyperprune_lab.record.reader import open_run
+from hyperprune_lab.record.writer import RecordWriter
 from hyperprune_lab.runs import example
 from hyperprune_lab.views import findings
 from hyperprune_lab.views.findings import LINKS, ORDERS, Trial
@@ -130,3 +133,47 @@ def test_the_picture_and_the_table_hold_the_rows(faulty, theme):
     data = shown(faulty)
     assert findings.picture(data, theme).get_figheight() > 2
     assert [row["module"] for row in findings.table(data)][:5] == [row.module for row in data.modules][:5]
+
+
+def test_the_module_at_which_a_run_ended_on_nan_comes_first(tmp_path):
+    tiny = tinyrun.Tiny()
+    name = tiny.module(1, "mlp.up_proj")
+    with RecordWriter.create(tmp_path / "nan") as writer:
+        for event in tinyrun.events(tiny):
+            writer.write(event)
+            if isinstance(event, ev.BlockFinished):
+                break
+        writer.write(ev.RunFailed(f"{name}: NaN or infinite values among the activations.", "UserError"))
+    data = findings.findings_data(open_run(tmp_path / "nan"))
+    told = findings.payload(data)
+    assert data.focus == told["rows"][0]["module"] == name
+    assert [one["cause"] for one in told["findings"]] == ["not finite"]
+    assert told["findings"][0]["try"] is None
+    assert told["checks"] == []  # it was never measured, so nothing was looked for
+    assert told["rows"][0]["damage"] is None
+    assert "NaN" in findings.text(data)
+    json.dumps(told, allow_nan=False)
+    findings.picture(data, "light")
+
+
+def test_a_cause_that_could_not_be_looked_for_is_not_called_absent():
+    run = example("wanda")
+    data = findings.findings_data(run)
+    states = {cause: (state, why) for cause, state, why in findings.payload(data)["checks"]}
+    assert states["unconverged"] == ("unknown", data.untested["unconverged"])
+    assert states["forgetting"][0] == "unknown"
+    assert states["dead channels"] == ("no", "")
+    absent = next(line for line in findings.text(data).splitlines() if "looked for and not found" in line)
+    assert "unconverged" not in absent
+    assert f"not looked for, unconverged: {data.untested['unconverged']}" in findings.text(data)
+
+
+def test_a_finished_run_without_damage_says_how_to_get_it(tmp_path):
+    data = findings.findings_data(tinyrun.write_run(tmp_path / "run"))
+    told = findings.payload(data)
+    assert data.finished
+    assert {row["damage"] for row in told["rows"]} == {None}
+    assert {row["damage_text"] for row in told["rows"]} == {"not recorded"}
+    assert "--damage" in told["damage_note"]
+    assert "leave one module dense" in told["damage_note"]
+    assert "leave one module dense" not in findings.payload(replace(data, cannot_try="no"))["damage_note"]

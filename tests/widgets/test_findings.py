@@ -204,3 +204,17 @@ def test_a_what_if_on_the_embedded_model_gives_back_what_a_fault_took():
     until(lambda: trials(view)[0]["state"] == "done")
     view.close()
     view.desk.close()
+
+
+def test_a_run_in_the_making_is_diagnosed_block_by_block(live, asked):
+    writer, stream, run = live
+    view = Findings(run)
+    assert view.payload["count"] == 0
+    assert "block by block" in view.payload["headline"]
+    tinyrun.write_until(writer, stream, ev.BlockFinished)
+    until(lambda: view.desk.settle() and view.payload["count"] and not view.payload["pending"])
+    assert view.payload["headline"].startswith("So far: ")
+    assert {row["block"] for row in view.payload["rows"]} == {0}
+    assert view.payload["count"] == len(diagnose(run).modules)
+    view.close()
+    view.desk.close()

@@ -21,6 +21,9 @@ function damageBar(v, row) {
     ends ? s("line", { x1: percent(ends[0]), x2: percent(ends[1]), y1: 5, y2: 5, stroke: v.colors.ink, "stroke-width": 1.5 }) : null);
 }
 
+// An arrow at the end of a scale for what lies beyond it.
+const beyond = (over, y, color) => s("svg", { x: over > 0 ? "100%" : "0%", y, class: "hp-f-end" }, s("polygon", { points: over > 0 ? "0,5 -8,0.5 -8,9.5" : "0,5 8,0.5 8,9.5", fill: color }));
+
 function timesMark(v, row) {
   const scale = scaleOf("log", v.payload.domains.times);
   const svg = s("svg", { class: "hp-f-mark", width: "100%", height: 10 },
@@ -30,7 +33,7 @@ function timesMark(v, row) {
   const over = scale.clamped(row.times);
   const color = row.times > 1 ? v.colors.warning : v.colors.accent;
   svg.append(s("line", { x1: "50%", x2: percent(scale(row.times)), y1: 5, y2: 5, stroke: color, "stroke-width": 2 }));
-  if (over) svg.append(s("svg", { x: over > 0 ? "100%" : "0%", y: 0, class: "hp-f-end" }, s("polygon", { points: over > 0 ? "0,5 -8,0.5 -8,9.5" : "0,5 8,0.5 8,9.5", fill: color })));
+  if (over) svg.append(beyond(over, 0, color));
   else svg.append(s("circle", { cx: percent(scale(row.times)), cy: 5, r: 3.5, fill: color }));
   return svg;
 }
@@ -55,7 +58,7 @@ function drawList(v) {
   renew(v.heads, [order, domains, v.options.measure], () => {
     const head = (name, label, scale, kind) => h("button", { type: "button", class: `hp-f-head ${kind}`, tabindex: -1, "aria-pressed": String(order === name), title: `Sort: ${label}`, on: { click: () => v.setOption("measure", name) } },
       h("span", {}, label, order === name ? " ↓" : ""), scale ? soft(scale) : null);
-    return [head("severity", "worst fault", "", "hp-f-first"), head("damage", "damage", `0 – ${fmtError(domains.damage[1])} nats`, ""), head("trend", "error / trend", "¼ – 1 – 4 ×", "hp-f-last")];
+    return [head("severity", "worst fault", "", "hp-f-first"), head("damage", "damage", `0 – ${fmtError(domains.damage[1])} nats`, ""), head("trend", "error / trend", "¼–1–4 ×", "hp-f-last")];
   });
   renew(v.list, [rows, v.theme, domains], () => rows.map((row) => drawRow(v, row)));
   const chosen = focusOf(v);
@@ -78,7 +81,7 @@ function drawGauge(v, gauge) {
     const at = scale(value);
     const color = whose ? methodStyle(whose, v.theme).color : v.colors.soft;
     const mark = gauge.scale === "log"
-      ? [s("line", { x1: 0, x2: "100%", y1: 7, y2: 7, stroke: v.colors.grid }), scale.ticks().map((tick) => s("line", { x1: percent(scale(tick)), x2: percent(scale(tick)), y1: 4, y2: 10, stroke: v.colors.grid })), s("circle", { cx: percent(at), cy: 7, r: 5, fill: color })]
+      ? [s("line", { x1: 0, x2: "100%", y1: 7, y2: 7, stroke: v.colors.grid }), scale.ticks().map((tick) => s("line", { x1: percent(scale(tick)), x2: percent(scale(tick)), y1: 4, y2: 10, stroke: v.colors.grid })), scale.clamped(value) ? beyond(scale.clamped(value), 2, color) : s("circle", { cx: percent(at), cy: 7, r: 5, fill: color })]
       : [s("rect", { x: 0, y: 1, width: "100%", height: 12, fill: v.colors.panel }), s("rect", { x: 0, y: 1, width: percent(at), height: 12, fill: color, "fill-opacity": whose === v.payload.method ? 1 : 0.55 })];
     return [soft(label), s("svg", { width: "100%", height: 14, class: "hp-f-mark" }, mark), h("b", { text })];
   });
@@ -283,7 +286,7 @@ export default {
         v.honesty.textContent = payload.honesty;
         v.noted.textContent = payload.damage_note;
         v.root.classList.toggle("hp-f-pending", payload.pending);
-        v.root.dataset.hpFit = v.width >= 1300 ? "three" : v.width >= 760 ? "two" : "one";
+        v.root.dataset.hpFit = v.width >= 1300 ? "three" : v.width >= 760 ? "two" : v.width >= 440 ? "one" : "slim";
         v.main.hidden = payload.count === 0 && !payload.findings.length;
         drawList(v);
         drawWhy(v);
