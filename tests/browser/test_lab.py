@@ -13,6 +13,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(600)]
 
 _SELECTED = "([root, wanted]) => document.querySelector(root).dataset.hpSelection === wanted"
 VIEWS = ("map", "mask", "outliers", "reconstruction", "forgetting", "hypernetwork")
+OTHERS = ("findings", "compare", "control", "scrubber")
 
 
 def opening(path) -> str:
@@ -25,11 +26,13 @@ def separate(path) -> list[str]:
         [
             "from hyperprune_lab import ModelMap, MaskExplorer, OutlierChannels",
             "from hyperprune_lab import Reconstruction, Forgetting, Hypernetwork",
+            "from hyperprune_lab import Compare, Findings, RunControl, Scrubber",
             "from hyperprune_lab.widgets.desk import Desk",
             f"desk = Desk({str(path)!r})",
         ]
     )
     names = ("ModelMap", "MaskExplorer", "OutlierChannels", "Reconstruction", "Forgetting", "Hypernetwork")
+    names += ("Findings", "Compare", "RunControl", "Scrubber")
     return [first, *(f"{name}(desk)" for name in names)]
 
 
@@ -42,11 +45,11 @@ def test_a_selection_in_the_map_moves_every_view(laboratory, tmp_path):
     module = run.modules()["module"].iloc[4]
     with laboratory.notebook(separate(tmp_path / "run")) as notebook:
         notebook.run_all()
-        for name in VIEWS:
+        for name in (*VIEWS, *OTHERS):
             notebook.wait_for(name, state="finished")
         notebook.view("map").locator(f'[data-module="{module}"]').first.click()
         selected = json.dumps([module], separators=(",", ":"))
-        for name in VIEWS:
+        for name in (*VIEWS, *OTHERS):
             notebook.page.wait_for_function(
                 '([name, wanted]) => document.querySelector(`[data-hp-view="${name}"]`).dataset.hpSelection === wanted',
                 arg=[name, selected],
@@ -59,7 +62,7 @@ def test_keys_inside_a_view_leave_the_notebook_as_it_is(laboratory, tmp_path):
     sources = separate(tmp_path / "run")
     with laboratory.notebook(sources) as notebook:
         notebook.run_all()
-        for name in VIEWS:
+        for name in (*VIEWS, *OTHERS):
             notebook.wait_for(name, state="finished")
             notebook.view(name).focus()
             for key in ("b", "a", "d", "d", "x", "ArrowDown", "ArrowUp", "Home", "End"):

@@ -82,6 +82,8 @@ function stepEvent(v, by) {
 
 function pause(v) {
   v.clock = null;
+  // A moment that the clock was still to ask for is not wanted any more.
+  v.next = undefined;
   cancelAnimationFrame(v.frameId);
   drawPlay(v);
 }
